@@ -1,0 +1,1 @@
+"""The createos command line; it talks HTTP only."""

@@ -1,0 +1,1 @@
+"""createos subcommands, one module per noun."""

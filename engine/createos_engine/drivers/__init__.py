@@ -1,0 +1,1 @@
+"""Small typed interfaces to programs and libraries outside the engine."""

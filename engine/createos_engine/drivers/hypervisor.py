@@ -1,0 +1,65 @@
+"""What the engine wants of a hypervisor, in the engine's words. libvirt implements it in drivers/libvirt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from createos_engine.words import Accelerator
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Everything a virtual machine is started from. Paths are absolute and exist, but for the three logs/sockets.
+
+    `name` is also the domain's name; `instance` and `sandbox_id` go into its metadata, `title` is for `virsh list`.
+    `channel` is the unix socket QEMU will listen on, `console` the file its serial console is written to.
+    """
+
+    name: str
+    uuid: str
+    instance: str
+    sandbox_id: str
+    title: str
+    vcpu: int
+    mem_mib: int
+    accelerator: Accelerator
+    kernel: Path
+    initramfs: Path
+    cmdline: str
+    overlay: Path
+    channel: Path
+    console: Path
+    tap: str
+    mac: str
+    genid: str
+    cpu_quota_pct: int | None = None
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A machine that ended without being asked to. `reason` is the hypervisor's word (crashed, shutdown, failed)."""
+
+    name: str
+    reason: str
+
+
+class Hypervisor(Protocol):
+    """Starts, finds and ends virtual machines. Every call is safe to repeat; failures are HostFailed."""
+
+    async def start(self, machine: Machine) -> None:
+        """Start a machine, or raise HostFailed with what QEMU said. Nothing of it is left after a failure."""
+
+    async def destroy(self, name: str) -> None:
+        """End a machine at once. One that is already gone is fine."""
+
+    async def running(self) -> dict[str, str]:
+        """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""
+
+    def on_stopped(self, listener: Callable[[Stopped], None]) -> None:
+        """Call *listener* in the event loop whenever one of our machines ends by itself."""
+
+    async def close(self) -> None:
+        """Let go of the hypervisor. Machines keep running."""

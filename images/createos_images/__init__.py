@@ -1,0 +1,1 @@
+"""Kernel, initramfs, guest agent and root file systems: how they are built and where they are kept."""
