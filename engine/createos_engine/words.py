@@ -99,3 +99,118 @@ class Page:
 
     limit: int = 50
     offset: int = 0
+
+
+@dataclass(frozen=True)
+class NewSandbox:
+    """What a create asks for, after its form was checked and before its meaning is (wire-api 5.1).
+
+    `disk_mib` 0 means the shape's default, `name` and `rootfs` empty mean "choose for me". `networks`, `disks`,
+    `ingress_enabled` and `auto_pause_after_seconds` are carried so that the service can refuse what it cannot give.
+    """
+
+    shape: str
+    name: str = ""
+    rootfs: str = ""
+    disk_mib: int = 0
+    ssh_pubkeys: tuple[str, ...] = ()
+    envs: dict[str, str] = field(default_factory=dict)
+    ingress_enabled: bool = False
+    networks: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
+    egress: tuple[str, ...] = ()
+    auto_pause_after_seconds: int | None = None
+    region: str = ""
+    host_id: str = ""
+    node_selector: dict[str, str] = field(default_factory=dict)
+    bandwidth_quota_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run in a sandbox. `env` only overrides keys declared at create (wire-api 7.1)."""
+
+    cmd: str
+    args: tuple[str, ...] = ()
+    stdin: bytes = b""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a buffered command ended. `error` says why it could not be started or what of its output is missing."""
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+    exec_ms: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A piece of what a streamed command wrote; `stream` is 1 for stdout, 2 for stderr."""
+
+    stream: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last event of a streamed command; `error` is set when it could not be started or was lost."""
+
+    exit_code: int
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A built-in root file system that can be asked for by name."""
+
+    name: str
+    description: str
+    deprecated: bool = False
+    successor: str = ""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The root file systems on offer and the one used when none is named."""
+
+    entries: tuple[CatalogEntry, ...]
+    default: str
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether creates can work now, and in one sentence why not. `notes` are facts such as the accelerator in use."""
+
+    ready: bool
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Host:
+    """This machine as a place for sandboxes. `status` is active, draining or dead (wire-api 6)."""
+
+    id: str
+    status: str
+    free_mib: int
+    vm_count: int
+    rootfses: tuple[str, ...]
+    accelerator: Accelerator
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A user's non-destroyed sandboxes by state (wire-api 4.2)."""
+
+    running: int
+    paused: int
+    other: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.running + self.paused + self.other

@@ -1,0 +1,102 @@
+"""What the routes ask of the services. wiring.py puts the real ones in, tests put fakes in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from createos_engine.words import (
+    Catalog,
+    Command,
+    CommandResult,
+    Counts,
+    Ended,
+    Host,
+    NewSandbox,
+    Output,
+    Page,
+    Readiness,
+    Sandbox,
+    Shape,
+    State,
+    User,
+)
+
+
+class SandboxPort(Protocol):
+    """Sandboxes of one user. `ref` is an id or a name; a foreign or unknown one raises NotFound."""
+
+    async def create(self, user: User, wanted: NewSandbox) -> Sandbox:
+        """Return a running sandbox, or raise with nothing left behind."""
+
+    async def get(self, user: User, ref: str) -> Sandbox:
+        """Return one sandbox."""
+
+    async def by_ip(self, user: User, ip: str) -> Sandbox:
+        """Return the sandbox with this address."""
+
+    async def list(self, user: User, page: Page, state: State | None) -> tuple[Sequence[Sandbox], int]:
+        """Return the rows of a page, newest first, and how many match in all."""
+
+    async def delete(self, user: User, ref: str) -> Sandbox:
+        """Begin (or repeat) the end of a sandbox; the answer is `destroying` or `destroyed`."""
+
+    async def counts(self, user: User) -> Counts:
+        """Count by state."""
+
+
+class ExecPort(Protocol):
+    """Programs in sandboxes."""
+
+    async def run(self, user: User, ref: str, command: Command) -> CommandResult:
+        """Run to the end and return bounded output. Cancelling the call ends the program."""
+
+    async def stream(self, user: User, ref: str, command: Command) -> AsyncIterator[Output | Ended]:
+        """Check and start, then return the events; the last is Ended. Closing the iterator ends the program."""
+
+
+class CatalogPort(Protocol):
+    """What can be asked for."""
+
+    def shapes(self) -> Sequence[Shape]:
+        """Return the sizes on offer."""
+
+    def rootfs(self) -> Catalog:
+        """Return the images on offer."""
+
+
+class HealthPort(Protocol):
+    """How this host is doing."""
+
+    async def readiness(self) -> Readiness:
+        """Return whether creates can work now."""
+
+    async def host(self) -> Host:
+        """Return this host's row."""
+
+
+class AccountPort(Protocol):
+    """Who is asking."""
+
+    async def by_token(self, token: str) -> User:
+        """Return the owner of a token, or raise Unauthenticated."""
+
+    async def by_uid(self, uid: int) -> User:
+        """Return the user for a local unix user id (the peer of the unix socket), made on first sight."""
+
+    async def mint_token(self, user: User, label: str) -> str:
+        """Return a new token of *user* in plain text; only its hash is kept."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything the routes need. `region` is the server's region, `version` the engine's."""
+
+    sandboxes: SandboxPort
+    execs: ExecPort
+    catalog: CatalogPort
+    health: HealthPort
+    accounts: AccountPort
+    region: str
+    version: str
