@@ -69,6 +69,7 @@ class Sandbox:
     mem_mib: int
     disk_mib: int
     base_digest: str
+    image: ImageConfig
     slot: int
     ip: str
     created_at: datetime
