@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# Install what is missing, build what is missing, start nothing. Takes about a second when there is nothing to do.
+cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
+
+venv=$PWD/.venv
+stamp=$venv/.installed
+python=${PYTHON:-python3}
+cache=${CREATEOS_CACHE_DIR:-/var/cache/createos}
+rootfs=(busybox:1 devbox:1 debian:12)
+
+need_root() {
+    ((EUID == 0)) && return
+    die "$1 needs root, and this is user $(id -un)" "sudo make ${MAKE_TARGET:-setup}"
+}
+
+check_python() {
+    command -v "$python" >/dev/null || die "there is no $python" "apt-get install python3"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' && return
+    die "$("$python" --version) is too old, 3.11 is the oldest that works" "make setup PYTHON=/path/to/python3.11"
+}
+
+# Wanted Debian packages that dpkg does not know as installed.
+missing_packages() {
+    local wanted installed
+    wanted=$(sed 's/#.*//; s/ *$//; /^$/d' scripts/packages.txt | sort)
+    # dpkg-query fails when one name is unknown, and still answers for the others.
+    # shellcheck disable=SC2016  # the braces are dpkg-query's
+    installed=$(xargs dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' <<<"$wanted" 2>/dev/null \
+        | sed -n 's/^ii *//p' | sort -u) || true
+    comm -23 <(printf '%s\n' "$wanted") <(printf '%s\n' "$installed")
+}
+
+have_package_lists() {
+    compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null
+}
+
+# RUNLEVEL=1 tells invoke-rc.d that no service belongs started now; needrestart must not restart any either.
+apt_get() {
+    env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 NEEDRESTART_SUSPEND=1 \
+        apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -qq "$@"
+}
+
+install_packages() {
+    local missing
+    command -v dpkg-query >/dev/null || die "this is not a Debian system, and the names of packages are Debian's" \
+        "install the equivalents of scripts/packages.txt, then run 'make venv images'"
+    mapfile -t missing < <(missing_packages)
+    # The kernel and the root file systems come from the package lists, too.
+    if ((${#missing[@]} == 0)) && have_package_lists; then
+        return
+    fi
+    need_root "installing ${missing[*]:-package lists}"
+    step "Refresh the package lists" apt_get update
+    ((${#missing[@]} == 0)) || step "Install ${#missing[@]} Debian packages" \
+        apt_get install --yes --no-install-recommends "${missing[@]}"
+}
+
+# QEMU runs as createos-qemu, which may open /dev/kvm where there is such a group; group createos may use the API socket.
+add_user() {
+    if ! getent group createos >/dev/null; then
+        need_root "adding the group createos"
+        groupadd --system createos
+    fi
+    if ! getent passwd createos-qemu >/dev/null; then
+        need_root "adding the user createos-qemu"
+        useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin createos-qemu
+    fi
+    if getent group kvm >/dev/null && [[ " $(id -nG createos-qemu) " != *" kvm "* ]]; then
+        need_root "adding createos-qemu to the group kvm"
+        usermod --append --groups kvm createos-qemu
+    fi
+}
+
+# What the virtual environment depends on; an editable install points at this very folder.
+venv_key() {
+    printf '%s\n' "$PWD" "$("$python" --version)"
+    cat requirements.lock pyproject.toml
+}
+
+pip_install() {
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@"
+}
+
+# The lock's entry for what builds libvirt-python: it comes first, so that no build fetches an unpinned one.
+build_tools() {
+    awk '/^[^ ]/ {take = /^setuptools==/} take' requirements.lock
+}
+
+install_locked() {
+    pip_install --require-hashes --requirement <(build_tools) \
+        && pip_install --require-hashes --no-build-isolation --requirement requirements.lock
+}
+
+install_venv() {
+    local key
+    key=$(venv_key | sha256sum)
+    if [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$key" ]]; then
+        return
+    fi
+    if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        step "Create the virtual environment" "$python" -m venv --clear "$venv"
+    fi
+    step "Install the locked Python packages" install_locked
+    step "Install createos-local itself" pip_install --no-deps --no-build-isolation --editable .
+    printf '%s\n' "$key" >"$stamp"
+}
+
+# The two commands on the PATH, unless somebody else's are there: the official client is also called createos.
+link_commands() {
+    local name link found
+    for name in createos createosd; do
+        link=/usr/local/bin/$name
+        if [[ -w /usr/local/bin && ! -e $link ]]; then
+            ln -sfn "$venv/bin/$name" "$link"
+        fi
+        found=$(command -v "$name" || true)
+        [[ $(readlink -f "${found:-/nonexistent}") == "$venv/bin/$name" ]] || say \
+            "  note: the PATH finds ${found:-no} $name; ours is $venv/bin/$name"
+    done
+}
+
+build_images() {
+    export CREATEOS_CACHE_DIR=$cache
+    [[ -w $cache || (! -e $cache && -w $(dirname "$cache")) ]] || need_root "writing images to $cache"
+    step "Build guest kernel, agent and initramfs" "$venv/bin/python" -m createos_images setup
+    local name
+    for name in "${rootfs[@]}"; do
+        step "Build root file system $name" "$venv/bin/python" -m createos_images build "$name"
+    done
+}
+
+check_python
+case ${1:-all} in
+    venv) install_venv ;;
+    images) build_images ;;
+    all)
+        install_packages
+        add_user
+        install_venv
+        link_commands
+        build_images
+        ;;
+    *) die "unknown part $1" "setup.sh [all|venv|images]" ;;
+esac

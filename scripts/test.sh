@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Every test, in network, mount and process namespaces of their own: no link, rule or route of the machine is touched, and
+# whatever a test leaves running ends with it. Arguments go to pytest.
+cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
+
+inside() {
+    ip link set lo up
+    export PATH=$PWD/.venv/bin:$PATH
+    (cd images/agent && step "Go tests of the guest agent" go test ./...) || exit 1
+    python -m pytest "$@"
+}
+
+if [[ ${1:-} == --inside ]]; then
+    inside "${@:2}"
+    exit
+fi
+
+[[ -x .venv/bin/pytest ]] || die "there is no virtual environment here" "sudo make setup"
+((EUID == 0)) || die "the tests make links, rules and machines, and this is user $(id -un)" "sudo make test, or make check"
+# This script itself is process 1 inside: bash reaps what loses its parent, which QEMU's end waits for.
+unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --inside "$@"
