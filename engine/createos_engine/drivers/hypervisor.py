@@ -43,6 +43,7 @@ class Stopped:
     """A machine that ended without being asked to. `reason` is the hypervisor's word (crashed, shutdown, failed)."""
 
     name: str
+    sandbox_id: str
     reason: str
 
 

@@ -65,6 +65,16 @@ class SandboxStore:
             raise NotFound("sandbox not found")
         return _sandbox(rows[0])
 
+    def state(self, sandbox_id: str) -> State | None:
+        """Return the state of a row, None when there is no such row."""
+        rows = self._db.read("SELECT state FROM sandboxes WHERE id = ?", (sandbox_id,))
+        return State(rows[0][0]) if rows else None
+
+    def slots_in_use(self) -> frozenset[int]:
+        """Return the slots that live sandboxes own, whether or not their links exist at the moment."""
+        rows = self._db.read(f"SELECT slot FROM sandboxes WHERE state NOT IN {_IN_TERMINAL}", _TERMINAL)
+        return frozenset(row[0] for row in rows)
+
     def find(self, user_id: str, ref: str) -> Sandbox:
         """Return the user's sandbox of this id, else the live (else the newest) one of this name; else NotFound."""
         rows = self._db.read(

@@ -1,0 +1,59 @@
+"""The connections to guest agents: exactly one per running sandbox, since a channel has room for one client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from createos_engine.drivers.channel.agent import AgentClient
+from createos_engine.errors import GuestFailed
+from createos_engine.paths import Paths
+
+
+class Agents:
+    """Connected agents by sandbox id."""
+
+    def __init__(self, paths: Paths, on_lost: Callable[[str, str], None]) -> None:
+        """`on_lost(sandbox_id, reason)` is called when a connection that was up breaks by itself."""
+        self._paths = paths
+        self._on_lost = on_lost
+        self._clients: dict[str, AgentClient] = {}
+
+    async def connect(self, sandbox_id: str, *, deadline_s: float) -> AgentClient:
+        """Connect and shake hands; raise GuestFailed when the agent does not answer or its root was not mounted."""
+        await self.disconnect(sandbox_id)
+        client = await AgentClient.connect(
+            self._paths.sandbox(sandbox_id).channel,
+            deadline_s=deadline_s,
+            on_lost=lambda reason: self._lost(sandbox_id, reason),
+        )
+        if client.ready.boot_state != "ready":
+            await client.close()
+            raise GuestFailed(f"the guest could not mount its root file system: {client.ready.boot_reason}")
+        self._clients[sandbox_id] = client
+        return client
+
+    def get(self, sandbox_id: str) -> AgentClient:
+        """Return the connected agent of a running sandbox."""
+        client = self._clients.get(sandbox_id)
+        if client is None:
+            raise GuestFailed("the guest agent is not connected", hint="try again in a few seconds")
+        return client
+
+    def connected(self, sandbox_id: str) -> bool:
+        """Tell whether the agent is connected."""
+        return sandbox_id in self._clients
+
+    async def disconnect(self, sandbox_id: str) -> None:
+        """Close the connection, if there is one, without calling `on_lost`."""
+        client = self._clients.pop(sandbox_id, None)
+        if client:
+            await client.close()
+
+    async def close(self) -> None:
+        """Close all connections; the guests wait for the next daemon."""
+        for sandbox_id in list(self._clients):
+            await self.disconnect(sandbox_id)
+
+    def _lost(self, sandbox_id: str, reason: str) -> None:
+        if self._clients.pop(sandbox_id, None):
+            self._on_lost(sandbox_id, reason)

@@ -1,0 +1,141 @@
+"""The host objects of one sandbox, made and undone in one place: overlay, tap, rules, machine, agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from createos_engine.drivers.channel.agent import Identity, InterfaceConfig
+from createos_engine.drivers.disk import Disks
+from createos_engine.drivers.hypervisor import Hypervisor, Machine
+from createos_engine.errors import GuestFailed, HostFailed
+from createos_engine.paths import Paths
+from createos_engine.services.agents import Agents
+from createos_engine.services.console import last_lines
+from createos_engine.services.naming import machine_uuid
+from createos_engine.services.network import Network
+from createos_engine.services.progress import BootFiles
+from createos_engine.words import Accelerator, Sandbox
+
+_ENTROPY_BYTES = 64
+
+
+class Machines:
+    """Makes and removes machines. Removing accepts that any part is already gone."""
+
+    def __init__(
+        self, hypervisor: Hypervisor, disks: Disks, network: Network, agents: Agents, paths: Paths, instance: str
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._disks = disks
+        self._network = network
+        self._agents = agents
+        self._paths = paths
+        self._instance = instance
+
+    async def boot(self, sandbox: Sandbox, base: Path, files: BootFiles, *, deadline_s: float) -> None:
+        """Start a sandbox cold on a fresh overlay of *base* and give it its identity.
+
+        Raises HostFailed or GuestFailed with everything known about why; nothing is left then.
+        """
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.erase, sandbox.id)
+            self._make_directory(sandbox)
+            await self._disks.create_overlay(base, self._paths.sandbox(sandbox.id).overlay, sandbox.disk_mib)
+            undo.push_async_callback(self._network.disconnect, sandbox.slot)
+            await self._network.connect(sandbox.slot)
+            undo.push_async_callback(self._hypervisor.destroy, self.name(sandbox.id))
+            try:
+                await self._hypervisor.start(self._machine(sandbox, files))
+                undo.push_async_callback(self._agents.disconnect, sandbox.id)
+                await self._agents.connect(sandbox.id, deadline_s=deadline_s)
+                await self._configure(sandbox)
+            except HostFailed as exc:
+                raise await self._explained(exc, sandbox, files.accelerator) from exc
+            undo.pop_all()
+
+    async def adopt(self, sandbox: Sandbox, *, deadline_s: float) -> None:
+        """Take charge of a machine that runs already: its link and rules are verified, its agent connected."""
+        await self._network.connect(sandbox.slot)
+        await self._agents.connect(sandbox.id, deadline_s=deadline_s)
+
+    async def remove(self, sandbox: Sandbox) -> None:
+        """End the machine and its link; the disk stays."""
+        await self._agents.disconnect(sandbox.id)
+        await self._hypervisor.destroy(self.name(sandbox.id))
+        await self._network.disconnect(sandbox.slot)
+        self._paths.sandbox(sandbox.id).channel.unlink(missing_ok=True)
+
+    async def erase(self, sandbox_id: str) -> None:
+        """Delete the sandbox's directory, its disk included."""
+        paths = self._paths.sandbox(sandbox_id)
+        paths.channel.unlink(missing_ok=True)
+        shutil.rmtree(paths.directory, ignore_errors=True)
+        if paths.directory.exists():
+            raise HostFailed(f"{paths.directory} could not be removed", hint="remove it by hand")
+
+    def name(self, sandbox_id: str) -> str:
+        """Return the domain's name."""
+        return f"createos-{self._instance}-{sandbox_id}"
+
+    def _make_directory(self, sandbox: Sandbox) -> None:
+        paths = self._paths.sandbox(sandbox.id)
+        paths.directory.mkdir(mode=0o711)
+        row = json.dumps(asdict(sandbox), default=str, indent=2)
+        with os.fdopen(os.open(paths.manifest, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as manifest:
+            manifest.write(row + "\n")
+
+    def _machine(self, sandbox: Sandbox, files: BootFiles) -> Machine:
+        paths, endpoint = self._paths.sandbox(sandbox.id), self._network.endpoint(sandbox.slot)
+        return Machine(
+            name=self.name(sandbox.id),
+            uuid=machine_uuid(sandbox.id),
+            instance=self._instance,
+            sandbox_id=sandbox.id,
+            title=f"{sandbox.name} ({sandbox.rootfs}, {sandbox.shape})",
+            vcpu=sandbox.vcpu,
+            mem_mib=sandbox.mem_mib,
+            accelerator=files.accelerator,
+            kernel=files.kernel,
+            initramfs=files.initramfs,
+            cmdline=files.cmdline,
+            overlay=paths.overlay,
+            channel=paths.channel,
+            console=paths.console,
+            tap=endpoint.interface,
+            mac=endpoint.mac,
+            genid=str(uuid.uuid4()),
+        )
+
+    async def _configure(self, sandbox: Sandbox) -> None:
+        endpoint = self._network.endpoint(sandbox.slot)
+        interface = InterfaceConfig(
+            mac=endpoint.mac,
+            addresses=(f"{endpoint.ipv4}/32", f"{endpoint.ipv6}/128"),
+            gateways=self._network.gateways,
+        )
+        identity = Identity(
+            hostname=sandbox.name,
+            clock_unix_ns=time.time_ns(),
+            entropy=os.urandom(_ENTROPY_BYTES),
+            dns_servers=self._network.resolvers,
+            dns_search=(),
+            interfaces=(interface,),
+        )
+        await self._agents.get(sandbox.id).configure(identity)
+
+    async def _explained(self, exc: HostFailed, sandbox: Sandbox, accelerator: Accelerator) -> GuestFailed:
+        """Return the failure with all that is known: accelerator, whether QEMU still runs, the console's last words."""
+        running = self.name(sandbox.id) in await self._hypervisor.running()
+        lines = last_lines(self._paths.sandbox(sandbox.id).console)
+        said = f"; the console ends with: {' | '.join(lines)}" if lines else "; the console is empty"
+        qemu = "QEMU is running" if running else "QEMU is not running"
+        return GuestFailed(
+            f"the machine did not come up under {accelerator}: {exc.reason}; {qemu}{said}", hint=exc.hint, **exc.context
+        )

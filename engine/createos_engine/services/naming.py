@@ -1,0 +1,36 @@
+"""Names and ids of sandboxes (wire-api 3)."""
+
+from __future__ import annotations
+
+import random
+
+from ulid import ULID
+
+_ADJECTIVES = """
+amber bold brisk calm clever cosy crisp daring eager early fair fancy fleet gentle giddy glad golden happy hardy
+humble jolly keen kind lively lucky mellow merry mild misty modest neat noble patient plucky polite proud quick
+quiet rapid rosy royal rustic sandy shiny silent silver simple sleepy smart snug solid spry steady still sunny swift
+tidy tiny vivid warm wild wise witty young zesty
+"""
+_ANIMALS = """
+badger bat bear beaver bee bison boar camel carp cat cobra crab crane crow deer dingo dog dolphin dove duck eagle
+eel elk falcon ferret finch fox frog gecko gibbon goat goose gull hare hawk heron horse hyena ibex jackal jay kiwi
+koala lark lemur lion llama lynx magpie mole moose moth mouse newt orca otter owl panda perch pika puffin quail
+rabbit raven robin seal shrew skunk sloth snail stork swan tapir tern tiger toad trout viper walrus wasp weasel
+whale wolf wombat wren yak zebra
+"""
+
+
+def sandbox_id() -> str:
+    """Return a new id: `sb-` and a lower-case ULID, so that ids sort by time of creation."""
+    return f"sb-{ULID()}".lower()
+
+
+def machine_uuid(sandbox_id: str) -> str:
+    """Return the UUID of a sandbox's machine: the same 128 bits as its ULID."""
+    return str(ULID.from_str(sandbox_id.removeprefix("sb-").upper()).to_uuid())
+
+
+def random_name() -> str:
+    """Return a name of the form `<adjective>-<animal>`."""
+    return f"{random.choice(_ADJECTIVES.split())}-{random.choice(_ANIMALS.split())}"

@@ -1,0 +1,82 @@
+"""A sandbox's way out: one tap and its firewall rules, always in that order and undone in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from createos_netconfig.addresses import GATEWAY_V4, GATEWAY_V6, Endpoint, Pool
+from createos_netconfig.errors import NetconfigError
+from createos_netconfig.firewall import Firewall
+from createos_netconfig.links import Links
+from createos_netconfig.names import Instance
+
+from createos_engine.errors import HostFailed
+
+
+class Network:
+    """Taps and rules by slot. Errors of netconfig become HostFailed here and nowhere else."""
+
+    gateways = (str(GATEWAY_V4), str(GATEWAY_V6))
+
+    def __init__(
+        self,
+        instance: Instance,
+        pool: Pool,
+        links: Links,
+        firewall: Firewall,
+        *,
+        qemu_uid: int,
+        resolvers: tuple[str, ...],
+    ) -> None:
+        self._instance = instance
+        self._pool = pool
+        self._links = links
+        self._firewall = firewall
+        self._qemu_uid = qemu_uid
+        self.resolvers = resolvers
+
+    def endpoint(self, slot: int) -> Endpoint:
+        """Return the interface name, MAC and addresses of a slot."""
+        return self._pool.endpoint(self._instance, slot)
+
+    async def install(self) -> None:
+        """Put the base rules in place with the members they have; must come before the first tap."""
+        with _netconfig_errors("the firewall could not be set up"):
+            await self._links.enable_forwarding()
+            self._firewall.install()
+
+    async def connect(self, slot: int) -> None:
+        """Make the tap and admit it. Rules match on the prefix of the name, so a tap not yet admitted is refused."""
+        endpoint = self.endpoint(slot)
+        with _netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
+            self._firewall.admit(endpoint)
+            await self._links.add_tap(endpoint, owner=self._qemu_uid)
+
+    async def disconnect(self, slot: int) -> None:
+        """Remove the tap, then its rules; what is gone already is fine."""
+        endpoint = self.endpoint(slot)
+        with _netconfig_errors(f"the network interface {endpoint.interface} could not be removed"):
+            await self._links.remove_tap(endpoint.interface)
+            self._firewall.expel(endpoint)
+
+    async def connected(self) -> frozenset[int]:
+        """Return the slots that have a tap or rules."""
+        with _netconfig_errors("the network interfaces could not be listed"):
+            names = await self._links.taps() | self._firewall.members()
+        return frozenset(self._instance.slot(name) for name in names)
+
+    async def remove(self) -> None:
+        """Remove every tap and rule of this engine."""
+        for slot in await self.connected():
+            await self.disconnect(slot)
+        with _netconfig_errors("the firewall could not be removed"):
+            self._firewall.remove()
+
+
+@contextmanager
+def _netconfig_errors(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except NetconfigError as exc:
+        raise HostFailed(f"{doing}: {exc.reason}", hint=exc.hint or "createosd doctor") from exc

@@ -1,0 +1,47 @@
+"""How far the daemon has come since it was started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from createos_engine.errors import Unavailable
+from createos_engine.words import Accelerator
+
+
+@dataclass(frozen=True)
+class BootFiles:
+    """What every machine is started with; `accelerator_reason` says in a sentence how the accelerator was chosen."""
+
+    kernel: Path
+    initramfs: Path
+    cmdline: str
+    accelerator: Accelerator
+    accelerator_reason: str
+
+
+class Progress:
+    """Starting, ready, or held up by something that a person must put right."""
+
+    def __init__(self) -> None:
+        self._files: BootFiles | None = None
+        self.reason = "createosd is starting"
+
+    @property
+    def files(self) -> BootFiles | None:
+        """What machines are started with, once that is known."""
+        return self._files
+
+    def ready(self, files: BootFiles) -> None:
+        """Creates work from now on."""
+        self._files, self.reason = files, ""
+
+    def held_up(self, reason: str) -> None:
+        """Creates cannot work, and this is why."""
+        self.reason = reason
+
+    def require_ready(self) -> BootFiles:
+        """Return what to start machines with, or raise Unavailable with what is still missing."""
+        if self.reason or self._files is None:
+            raise Unavailable(self.reason, hint="try again in a few seconds, or see createosd doctor")
+        return self._files
