@@ -1,0 +1,42 @@
+"""The root file systems that come with the engine. What is in them is data: `rootfs/<directory>/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from createos_images.errors import ImageError
+
+DEFINITIONS = Path(__file__).parent / "rootfs"
+DEFAULT = "devbox:1"
+
+
+@dataclass(frozen=True)
+class Rootfs:
+    """A built-in image: its name, one sentence for people, and where its definition is."""
+
+    name: str
+    description: str
+    definition: Path
+
+
+CATALOG = (
+    Rootfs(
+        DEFAULT,
+        "Debian 12 with git, curl, Python 3, an SSH server and the everyday command line tools.",
+        DEFINITIONS / "devbox-1",
+    ),
+    Rootfs("debian:12", "Debian 12, nothing but the essential packages and apt.", DEFINITIONS / "debian-12"),
+    Rootfs(
+        "busybox:1", "A static busybox and a few files in /etc, for tests and tiny jobs.", DEFINITIONS / "busybox-1"
+    ),
+)
+
+
+def rootfs(name: str) -> Rootfs:
+    """Return the built-in *name*, or raise ImageError that says which there are."""
+    for entry in CATALOG:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in CATALOG)
+    raise ImageError(f"there is no built-in root file system {name}", f"choose one of {known}")
