@@ -5,7 +5,7 @@ set -euo pipefail
 
 # The last failed step's output is kept here until the script ends.
 step_log=$(mktemp)
-state_dir='' run_dir='' log='' pid_file='' socket=''
+state_dir='' run_dir='' cache_dir='' log='' pid_file='' socket=''
 ticker=
 # Titles and milliseconds of finished steps, tab-separated; scripts that start other scripts share the file.
 export STEPS_FILE=${STEPS_FILE:-}
@@ -76,15 +76,15 @@ step() {
     ((took < 1000)) || printf '  ok  %-56s %8s\n' "$title" "$(seconds $took)"
 }
 
-# Set state_dir, run_dir and log as the daemon's own settings say.
+# Set state_dir, run_dir, cache_dir and the files in them as the daemon's own settings say.
 read_settings() {
     local found
     [[ -x .venv/bin/createosd ]] || die "there is no virtual environment here" "sudo make setup"
     found=$(.venv/bin/python -c '
 from createos_engine.settings import load
 settings = load()
-print(settings.state_dir, settings.run_dir, sep="\n")') || die "the settings cannot be read" "correct /etc/createos/config.toml"
-    { read -r state_dir; read -r run_dir; } <<<"$found"
+print(settings.state_dir, settings.run_dir, settings.cache_dir, sep="\n")') || die "the settings cannot be read" "correct /etc/createos/config.toml"
+    { read -r state_dir; read -r run_dir; read -r cache_dir; } <<<"$found"
     log=$state_dir/createosd.log
     pid_file=$run_dir/createosd.pid
     socket=$run_dir/createosd.sock

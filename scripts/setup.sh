@@ -7,7 +7,6 @@ source scripts/lib.sh
 venv=$PWD/.venv
 stamp=$venv/.installed
 python=${PYTHON:-python3}
-cache=${CREATEOS_CACHE_DIR:-/var/cache/createos}
 rootfs=(busybox:1 devbox:1 debian:12)
 
 need_root() {
@@ -121,13 +120,16 @@ link_commands() {
     done
 }
 
+images() {
+    "$venv/bin/python" -m createos_images --cache "$cache_dir" "$@"
+}
+
 build_images() {
-    export CREATEOS_CACHE_DIR=$cache
-    [[ -w $cache || (! -e $cache && -w $(dirname "$cache")) ]] || need_root "writing images to $cache"
-    step "Build guest kernel, agent and initramfs" "$venv/bin/python" -m createos_images setup
     local name
+    read_settings
+    step "Build guest kernel, agent and initramfs" images boot
     for name in "${rootfs[@]}"; do
-        step "Build root file system $name" "$venv/bin/python" -m createos_images build "$name"
+        step "Build root file system $name" images build "$name"
     done
 }
 
