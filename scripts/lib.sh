@@ -81,9 +81,14 @@ read_settings() {
     local found
     [[ -x .venv/bin/createosd ]] || die "there is no virtual environment here" "sudo make setup"
     found=$(.venv/bin/python -c '
+import sys
+from createos_engine.errors import EngineError
 from createos_engine.settings import load
-settings = load()
-print(settings.state_dir, settings.run_dir, settings.cache_dir, sep="\n")') || die "the settings cannot be read" "correct /etc/createos/config.toml"
+try:
+    settings = load()
+except EngineError as exc:
+    sys.exit(exc.sentence)
+print(settings.state_dir, settings.run_dir, settings.cache_dir, sep="\n")') || exit
     { read -r state_dir; read -r run_dir; read -r cache_dir; } <<<"$found"
     log=$state_dir/createosd.log
     pid_file=$run_dir/createosd.pid
