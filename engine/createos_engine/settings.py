@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     exec_output_limit_mib: int = Field(16, ge=1, description="output kept of a buffered exec, each stream")
     reconcile_every_s: float = Field(30, gt=0, description="seconds between comparisons of database and host")
     keep_destroyed_s: float = Field(86_400, ge=600, description="seconds a destroyed sandbox stays readable")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged, to stderr")
 
     @field_validator("state_dir", "run_dir", "cache_dir")
     @classmethod
@@ -97,3 +97,17 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
         raise Invalid(
             f"setting {name}: {first['msg']}", hint="see createosd settings for what is allowed", field=name
         ) from exc
+
+
+def markdown(settings: Settings) -> str:
+    """Return a table of every setting: name, value here, default, environment variable, meaning."""
+    lines = ["| setting | value | default | environment | meaning |", "|---|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        cells = (name, getattr(settings, name), field.default, f"CREATEOS_{name.upper()}", field.description or "")
+        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return text.replace("|", "\\|") or "–"

@@ -10,7 +10,7 @@ from createos_engine.lifecycle import ALLOWED, TERMINAL, move, require_running
 from createos_engine.words import State
 
 
-@pytest.mark.parametrize(("current", "wanted"), product(State, State))
+@pytest.mark.parametrize(("current", "wanted"), list(product(State, State)))
 def test_every_pair_of_states_is_either_allowed_or_a_conflict(current: State, wanted: State) -> None:
     if wanted in ALLOWED[current]:
         assert move(current, wanted) is wanted
@@ -23,12 +23,12 @@ def test_only_destroyed_and_failed_are_terminal() -> None:
     assert {State.DESTROYED, State.FAILED} == TERMINAL
 
 
-@pytest.mark.parametrize("state", set(State) - TERMINAL - {State.DESTROYING})
+@pytest.mark.parametrize("state", sorted(set(State) - TERMINAL - {State.DESTROYING}))
 def test_every_live_sandbox_can_be_destroyed(state: State) -> None:
     assert move(state, State.DESTROYING) is State.DESTROYING
 
 
-@pytest.mark.parametrize("state", set(State) - {State.RUNNING})
+@pytest.mark.parametrize("state", sorted(set(State) - {State.RUNNING}))
 def test_programs_run_only_in_running_sandboxes(state: State) -> None:
     with pytest.raises(Conflict, match=f"^sandbox is {state}$"):
         require_running(state)
