@@ -31,7 +31,7 @@ class Clock:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 1 after one sentence on stderr."""
     asked = _parser().parse_args(arguments)
-    cache = Cache(asked.cache)
+    cache = Cache(asked.cache.absolute())
     try:
         COMMANDS[asked.command](asked, cache, Clock())
     except ImageError as exc:

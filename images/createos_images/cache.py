@@ -23,12 +23,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from createos_images.command import run
 from createos_images.errors import ImageError
 from createos_images.progress import Progress
 
 DEFAULT_CACHE = Path("/var/cache/createos")
+NOT_WRITABLE = "run make setup as root, or choose another directory with CREATEOS_CACHE_DIR"
 LOCK_DEADLINE_S = 3600.0
 LOCK_POLL_S = 0.2
 SYNC_TIMEOUT_S = 300.0
@@ -75,10 +77,9 @@ def building(cache: Cache, what: str, progress: Progress) -> Iterator[None]:
 
     The caller looks again whether the thing exists: another process may have built it during the wait.
     """
-    locks = directory(cache.root / ".locks")
-    with (locks / what.replace("/", "-")).open("w") as file:
+    with _lock_file(cache, what) as file:
         _wait_for(file.fileno(), what, progress)
-        for leftover in cache.root.glob(f"*/{PARTIAL}{what}.{'?' * RANDOM_CHARACTERS}"):
+        for leftover in cache.root.glob(f"*/{PARTIAL}{_file_name(what)}.{'?' * RANDOM_CHARACTERS}"):
             _remove(leftover)
         yield
 
@@ -87,9 +88,10 @@ def building(cache: Cache, what: str, progress: Progress) -> Iterator[None]:
 def partial(parent: Path, what: str) -> Iterator[Path]:
     """Give an empty temporary directory in *parent* for a build of *what*; it is gone afterwards.
 
-    Hold `building(what)` around it. Being in the same directory, results can be renamed to their names.
+    Only its owner may enter: a tree holds set-uid programs that nobody should run on the host. Hold `building(what)`
+    around it. Being in the same directory as the results, they can be renamed to their names.
     """
-    place = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{what}.", dir=directory(parent)))
+    place = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{_file_name(what)}.", dir=directory(parent)))
     try:
         yield place
     finally:
@@ -140,9 +142,16 @@ def directory(path: Path) -> Path:
             place.mkdir(exist_ok=True)
             place.chmod(0o755)
     except OSError as exc:
-        hint = "run make setup as root, or choose another directory with CREATEOS_CACHE_DIR"
-        raise ImageError(f"the cache directory {path} cannot be made: {exc.strerror}", hint) from exc
+        raise ImageError(f"the cache directory {path} cannot be made: {exc.strerror}", NOT_WRITABLE) from exc
     return path
+
+
+def _lock_file(cache: Cache, what: str) -> TextIO:
+    path = directory(cache.root / ".locks") / _file_name(what)
+    try:
+        return path.open("w")
+    except OSError as exc:
+        raise ImageError(f"{what} is missing and {cache.root} cannot be written: {exc.strerror}", NOT_WRITABLE) from exc
 
 
 def _wait_for(lock: int, what: str, progress: Progress) -> None:
@@ -163,6 +172,11 @@ def _try_lock(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _file_name(what: str) -> str:
+    """Return a name without colons: apt finds no keys below a directory with one."""
+    return what.replace(":", "-").replace("/", "-")
 
 
 def _remove(path: Path) -> None:

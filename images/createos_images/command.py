@@ -40,13 +40,17 @@ def run(*argv: str | Path, timeout_s: float, cwd: Path | None = None, env: Mappi
     return done.stdout
 
 
-def confined(*argv: str | Path) -> list[str | Path]:
-    """Return *argv* in mount and process namespaces of its own, which die with the calling thread.
+def run_confined(*argv: str | Path, timeout_s: float, env: Mapping[str, str] | None = None) -> str:
+    """Run a program in mount and process namespaces of its own, which die with the calling thread.
 
     A builder that is killed leaves no mounts and no process that still writes into its tree.
     """
     alone = ("unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork", "--kill-child=KILL")
-    return ["setpriv", "--pdeathsig", "KILL", *alone, *argv]
+    try:
+        return run("setpriv", "--pdeathsig", "KILL", *alone, *argv, timeout_s=timeout_s, env=env)
+    except ImageError as exc:
+        reason = exc.reason.replace("setpriv", Path(argv[0]).name, 1)
+        raise ImageError(reason, exc.hint, details=exc.details) from exc
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,9 @@ SPARE_MIB = 16
 SPARE_SHARE = 0.05
 GROWS_TO_BYTES = 2**40
 ATTEMPTS = 3
+ROOT_INODE = 2
+FIRST_INODE = 11
+"""Those between are the file system's own."""
 
 EPOCH = 1767225600
 """Time stamp of everything that was made during a build, so that two builds compare: 2026-01-01."""
@@ -59,6 +64,7 @@ def make_base(rootfs_tree: Path, out: Path) -> int:
                 raise
         else:
             break
+    _settle_times(out)
     return size
 
 
@@ -107,3 +113,31 @@ def _mke2fs(tree: Path, out: Path, size: int, content: Content) -> None:
         timeout_s=MKE2FS_TIMEOUT_S,
         env={"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH), "MKE2FS_CONFIG": "/dev/null"},
     )
+
+
+def used_inodes(dumpe2fs: str) -> list[int]:
+    """Return the inodes of files, from the text that dumpe2fs prints."""
+    total = int(_only(r"^Inode count: +(\d+)", dumpe2fs))
+    free = re.findall(r"^  Free inodes: (.*)$", dumpe2fs, re.MULTILINE)
+    ranges = [part.partition("-") for line in free for part in line.split(", ") if part]
+    unused = {number for low, _, high in ranges for number in range(int(low), int(high or low) + 1)}
+    return [ROOT_INODE, *(number for number in range(FIRST_INODE, total + 1) if number not in unused)]
+
+
+def _settle_times(image: Path) -> None:
+    """Set every ctime and atime to EPOCH: the one cannot be set in a tree, the other changes when a tree is read."""
+    inodes = used_inodes(run("dumpe2fs", image, timeout_s=MKE2FS_TIMEOUT_S))
+    with tempfile.NamedTemporaryFile("w", suffix=".debugfs") as script:
+        for number in inodes:
+            script.write(
+                f"set_inode_field <{number}> ctime @{EPOCH:#x}\nset_inode_field <{number}> atime @{EPOCH:#x}\n"
+            )
+        script.flush()
+        run("debugfs", "-w", "-f", script.name, image, timeout_s=MKE2FS_TIMEOUT_S)
+
+
+def _only(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    if not found:
+        raise ImageError(f"dumpe2fs printed nothing like {pattern}")
+    return found[1]

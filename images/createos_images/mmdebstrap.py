@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from createos_images import debian
-from createos_images.command import confined, run
+from createos_images.command import run_confined
 from createos_images.errors import ImageError
 from createos_images.ext4 import EPOCH
 from createos_images.recipe import Recipe
 
 TIMEOUT_S = 1800.0
 
-LEFT_OUT = (
+DPKG_OPTIONS = (
+    "force-unsafe-io",
     *("path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright"),
     *("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/info/*", "path-exclude=/usr/share/locale/*"),
 )
-"""Documentation and translations, for good: dpkg in the sandbox leaves them out too. Licences stay."""
+"""They stay in the image: dpkg in a sandbox does not wait for the disk either,
+and leaves out documentation and translations, but not licences."""
 
 
 def make_tree(recipe: Recipe, tree: Path, mirror: str | None) -> None:
@@ -25,16 +27,14 @@ def make_tree(recipe: Recipe, tree: Path, mirror: str | None) -> None:
     Runs in mount and process namespaces of its own, so that nothing started or mounted by a package outlives it.
     mmdebstrap itself keeps packages from starting services.
     """
-    argv: list[str | Path] = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"]
+    argv: list[str | Path] = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--verbose"]
     argv += [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
-    argv += [f"--dpkgopt={option}" for option in LEFT_OUT]
+    argv += [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
     argv += [f"--aptopt={line}" for line in debian.transport_options()]
-    # nothing of a tree that is thrown away after a crash has to reach the disk early
-    argv += ["--dpkgopt=force-unsafe-io"]
     argv += [recipe.suite, tree, *debian.sources(recipe.suite, mirror)]
     try:
-        run(
-            *confined(*argv),
+        run_confined(
+            *argv,
             timeout_s=TIMEOUT_S,
             env={"SOURCE_DATE_EPOCH": str(EPOCH), "DEBIAN_FRONTEND": "noninteractive"},
         )

@@ -60,13 +60,10 @@ def furnish(tree: Path, recipe: Recipe) -> None:
 
 
 def settle_times(tree: Path, built_since_s: float) -> None:
-    """Give everything that this build made one fixed date, and every file a last access that is its last change.
+    """Give everything that this build made one fixed date.
 
     Files out of packages keep their date: Python compares it with the one in its compiled files.
     """
-    for parent, directories, files in os.walk(tree):
-        for name in (*directories, *files, "."):
-            path = Path(parent, name)
-            changed = path.lstat().st_mtime
-            date = EPOCH if changed >= built_since_s else changed
-            os.utime(path, (date, date), follow_symlinks=False)
+    for path in (tree, *tree.rglob("*")):
+        if path.lstat().st_mtime >= built_since_s:
+            os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
