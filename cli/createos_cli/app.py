@@ -1,0 +1,81 @@
+"""The tree of commands. Imported only when typer is needed: not for `--version`, not for a plain `exec`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+import typer.main
+
+from createos_cli.commands import accounts, catalog, create, exec, remove, sandboxes
+from createos_cli.errors import Cancelled, CliError, Usage
+from createos_cli.groups import HELP_FLAGS, AliasGroup, RootGroup
+from createos_cli.session import Session
+
+PROGRAM = "createos"
+SANDBOX_EXAMPLES = """\b
+Examples:
+  createos sandbox create --shape s-1vcpu-256mb --name my-box
+  createos sandbox exec my-box -- uname -a
+  createos sandbox list
+  createos sandbox rm my-box --force"""
+
+
+def build() -> typer.Typer:
+    """Return the program with all its commands."""
+    app = _group(RootGroup, epilog="\b\nStart here:\n  createos sandbox shapes\n  createos sandbox create --help")
+    sandbox = _group(AliasGroup, epilog=SANDBOX_EXAMPLES)
+    for module in (create, sandboxes, remove, exec, catalog):
+        module.register(sandbox)
+    accounts.register(app)
+    app.callback()(_program_help)
+    sandbox.callback()(_sandbox_help)
+    app.add_typer(sandbox, name="sandbox|sb")
+    return app
+
+
+def invoke(session: Session, words: Sequence[str]) -> int:
+    """Run one command and return its exit code; typer's own errors become ours, none exits with 2."""
+    command = typer.main.get_command(build())
+    try:
+        code = command.main(list(words), prog_name=PROGRAM, standalone_mode=False, obj=session)
+    except typer.TyperException as exc:
+        raise _translated(exc) from exc
+    except typer.Abort as exc:
+        raise Cancelled from exc
+    return code if isinstance(code, int) else 0
+
+
+def _group(cls: type[AliasGroup], epilog: str) -> typer.Typer:
+    return typer.Typer(
+        cls=cls,
+        epilog=epilog,
+        add_completion=False,
+        invoke_without_command=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={**HELP_FLAGS, "max_content_width": 100},
+    )
+
+
+def _program_help(ctx: typer.Context) -> None:
+    """Run Linux virtual machines as sandboxes on this host."""
+    _help_without_command(ctx)
+
+
+def _sandbox_help(ctx: typer.Context) -> None:
+    """Create sandboxes, run programs in them, remove them."""
+    _help_without_command(ctx)
+
+
+def _help_without_command(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        session: Session = ctx.obj
+        session.output.lines([ctx.get_help()])
+
+
+def _translated(exc: typer.TyperException) -> CliError:
+    context: Any = getattr(exc, "ctx", None)
+    message = exc.format_message().rstrip(".")
+    return Usage(message[:1].lower() + message[1:], hint=f"see {context.command_path} --help" if context else "")

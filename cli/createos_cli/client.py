@@ -1,0 +1,159 @@
+"""The sandbox API as the commands see it: JSend envelopes in, plain data out, refusals as one class of error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+from createos_cli.credentials import Credential
+from createos_cli.errors import ApiFailure, BadAnswer, NotSignedIn
+from createos_cli.profile import Endpoint
+from createos_cli.wire import Request, Response, Transport
+
+JsonObject = dict[str, Any]
+
+ANSWER_S = 300.0
+HEARTBEAT_S = 60.0
+REQUEST_ID_HEADERS = ("x-request-id", "x-fc-request-id")
+
+
+class Trace(Protocol):
+    """Hears of every exchange; `--debug` prints them."""
+
+    def sent(self, request: Request) -> None:
+        """Called before a request leaves."""
+
+    def answered(self, response: Response, took_s: float, document: object) -> None:
+        """Called with an answer; *document* is None for a stream."""
+
+
+class Client:
+    """One server, one identity. Every method raises a CliError for anything but success."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        transport: Transport,
+        credential: Credential | None = None,
+        *,
+        trace: Trace | None = None,
+        on_stale: Callable[[], None] | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self._transport = transport
+        self._credential = credential
+        self._trace = trace
+        self._on_stale = on_stale
+
+    def get(self, path: str, **query: object) -> JsonObject:
+        """GET one object."""
+        return self._object("GET", f"{path}?{urlencode(query)}" if query else path, None, ANSWER_S)
+
+    def rows(self, path: str, **query: object) -> list[JsonObject]:
+        """GET one page of a paginated list (wire-api 2.2)."""
+        rows = self.get(path, **query).get("data")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._bad_answer(path)
+        return rows
+
+    def post(self, path: str, body: JsonObject, *, silence_s: float | None = ANSWER_S) -> JsonObject:
+        """POST an object; *silence_s* is how long the server may take, None for ever."""
+        return self._object("POST", path, body, silence_s)
+
+    def delete(self, path: str) -> JsonObject:
+        """DELETE one thing."""
+        return self._object("DELETE", path, None, ANSWER_S)
+
+    def stream(self, path: str, body: JsonObject) -> Iterator[JsonObject]:
+        """POST and return the NDJSON frames as they come; lines that are not JSON objects are left out."""
+        response = self._send("POST", path, body, HEARTBEAT_S)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise failure(response, _decode(b"".join(response.pieces)))
+        return (frame for line in lines(response.pieces) if isinstance(frame := _decode(line), dict))
+
+    def _object(self, method: str, path: str, body: JsonObject | None, silence_s: float | None) -> JsonObject:
+        began = monotonic()
+        response = self._send(method, path, body, silence_s)
+        document = _decode(b"".join(response.pieces))
+        if self._trace:
+            self._trace.answered(response, monotonic() - began, document)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise failure(response, document)
+        data = document.get("data") if isinstance(document, dict) else None
+        if not isinstance(document, dict) or document.get("status") != "success" or not isinstance(data, dict):
+            raise self._bad_answer(path)
+        return data
+
+    def _send(self, method: str, path: str, body: JsonObject | None, silence_s: float | None) -> Response:
+        """Send; where the peer's user id suffices, a stored key the server does not know is left out and said so."""
+        response = self._send_once(method, path, body, silence_s)
+        stale = response.status == HTTPStatus.UNAUTHORIZED and self._credential and self._credential.stored
+        if not (stale and self.endpoint.is_socket):
+            return response
+        self._credential = None
+        if self._on_stale:
+            self._on_stale()
+        return self._send_once(method, path, body, silence_s)
+
+    def _send_once(self, method: str, path: str, body: JsonObject | None, silence_s: float | None) -> Response:
+        if not self._credential and not self.endpoint.is_socket:
+            raise NotSignedIn(f"you are not signed in to {self.endpoint.text}", hint="createos login")
+        payload = None if body is None else json.dumps(body).encode()
+        request = Request(method, path, self._headers(), payload, silence_s)
+        if self._trace:
+            self._trace.sent(request)
+        return self._transport(request)
+
+    def _headers(self) -> Mapping[str, str]:
+        headers = {"User-Agent": "createos-cli", "Accept": "application/json", "Content-Type": "application/json"}
+        return {**headers, "X-Api-Key": self._credential.token} if self._credential else headers
+
+    def _bad_answer(self, path: str) -> BadAnswer:
+        where = f"{self.endpoint.text}{path.partition('?')[0]}"
+        return BadAnswer(f"{where} did not answer as the sandbox API does", hint="check --sandbox-api-url")
+
+
+def segment(text: str) -> str:
+    """Quote a reference for use inside a path."""
+    return quote(text, safe="")
+
+
+def lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut a byte stream at newlines only, however it was cut before; a last line needs no newline."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        *whole, rest = held.split(b"\n")
+        yield from (bytes(line) for line in whole)
+        held = bytearray(rest)
+    if held:
+        yield bytes(held)
+
+
+def failure(response: Response, document: object) -> ApiFailure:
+    """Turn a refusal into the error with its text: `data`, a string or the values of an object (cli-behaviour 1.5)."""
+    request_id = next((response.headers[name] for name in REQUEST_ID_HEADERS if name in response.headers), "")
+    return ApiFailure(
+        _message(document) or f"failed with status {response.status}", status=response.status, request_id=request_id
+    )
+
+
+def _message(document: object) -> str:
+    if not isinstance(document, dict):
+        return ""
+    data = document.get("data")
+    if isinstance(data, dict) and data and all(isinstance(value, str) for value in data.values()):
+        return "; ".join(text for _, text in sorted(data.items()))
+    return next((text for text in (data, document.get("message")) if isinstance(text, str)), "")
+
+
+def _decode(text: bytes) -> object:
+    try:
+        document: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document

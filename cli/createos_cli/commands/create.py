@@ -1,0 +1,130 @@
+"""`create`: a new sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from createos_cli.client import JsonObject
+from createos_cli.commands.catalog import ALL_ROWS, shape_table
+from createos_cli.commands.pairs import parse_pairs
+from createos_cli.durations import parse_auto_pause, short_duration
+from createos_cli.errors import CliError, Usage
+from createos_cli.formats import label
+from createos_cli.output import Output
+from createos_cli.session import Session
+
+EXAMPLES = """\b
+Examples:
+  createos sandbox create --shape s-1vcpu-256mb --name my-box
+  createos sandbox create --shape s-2vcpu-2gb --rootfs debian:12 --env KEY=value
+  createos sandbox create --shape s-1vcpu-1gb --output json | jq -r .id"""
+
+
+def register(group: typer.Typer) -> None:
+    """Add the command of this file."""
+    group.command("create|c", epilog=EXAMPLES)(create)
+
+
+def create(
+    ctx: typer.Context,
+    shape: Annotated[str, typer.Option(metavar="ID", help="Size; createos sandbox shapes lists them.")] = "",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name; the server makes one up without it.")] = "",
+    rootfs: Annotated[str, typer.Option(metavar="IMAGE", help="Image or template; the server's default without.")] = "",
+    disk_mib: Annotated[int, typer.Option(metavar="MIB", help="Root disk; 0 is the shape's.", min=0)] = 0,
+    ssh_key: Annotated[list[str] | None, typer.Option(metavar="PATH", help="Public key file; repeatable.")] = None,
+    env: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Variable for exec; repeatable.")] = None,
+    ingress: Annotated[bool, typer.Option("--ingress", help="Give it a public URL.")] = False,
+    network: Annotated[
+        list[str] | None, typer.Option("--network", "--net", metavar="NAME|ID", help="Join a network; repeatable.")
+    ] = None,
+    disk: Annotated[
+        list[str] | None, typer.Option(metavar="NAME|ID:/PATH", help="Mount an S3 disk; repeatable.")
+    ] = None,
+    egress: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="Allow this destination only; repeatable.")
+    ] = None,
+    auto_pause: Annotated[str, typer.Option(metavar="DURATION", help="Pause when idle for 60s to 24h.")] = "",
+) -> None:
+    """Create a sandbox and wait until it is usable."""
+    session: Session = ctx.obj
+    keys = [_read_key(path) for path in ssh_key or ()]
+    pause_s = parse_auto_pause(auto_pause) if auto_pause else 0
+    wanted: JsonObject = {
+        "shape": shape or _pick_shape(session),
+        "name": name,
+        "rootfs": rootfs,
+        "disk_mib": disk_mib,
+        "ssh_pubkeys": keys,
+        "egress": _split_hosts(egress or ()),
+        "envs": parse_pairs(env or (), "--env"),
+        "ingress_enabled": ingress,
+        "networks": [{"id": text.strip()} for text in network or () if text.strip()],
+        "disks": [_parse_disk(text) for text in disk or ()],
+        "auto_pause_after_seconds": pause_s,
+    }
+    with session.output.waiting(f"Creating {name or 'a sandbox'}"):
+        created = session.client.post("/v1/sandboxes", {key: value for key, value in wanted.items() if value})
+    session.output.show(_document(created), _prose(created, session.output))
+
+
+def _document(created: JsonObject) -> JsonObject:
+    """Add the keys of variant B to the API's object (cli-behaviour 1)."""
+    url = created.get("ingress_url_template")
+    reference = created.get("name") or created.get("id")
+    extra = {"ingress_url": url} if url else {}
+    return {**created, "action": "created", **extra, "shell_command": f"createos sandbox shell {reference}"}
+
+
+def _prose(created: JsonObject, output: Output) -> Iterator[str]:
+    url = created.get("ingress_url_template") or ""
+    pause_s = created.get("auto_pause_after_seconds")
+    yield output.paint("Ready.", "green") + f" Sandbox {label(created)}"
+    rows = [("Size", "shape"), ("Image", "rootfs"), ("IP", "ip")]
+    yield from output.facts([(title, str(created.get(key) or "")) for title, key in rows])
+    yield from output.facts([("Public URL", url)])
+    if url:
+        yield "  Replace <port> by the port your program listens on."
+    if pause_s:
+        yield f"  It pauses after {short_duration(int(pause_s))} without activity."
+    yield f"Run something: createos sandbox exec {created.get('name') or created.get('id')} -- uname -a"
+
+
+def _pick_shape(session: Session) -> str:
+    if not session.interactive:
+        hint = "see createos sandbox shapes; for example: createos sandbox create --shape s-1vcpu-256mb"
+        raise Usage("create needs --shape", hint=hint)
+    rows = session.client.rows("/v1/shapes", limit=ALL_ROWS)
+    if not rows:
+        raise CliError("the server offers no shapes", hint="createosd doctor")
+    from createos_cli.prompts import choose
+
+    header, *lines = shape_table(rows, session.output)
+    return str(rows[choose(session, f"Which size?\n     {header}", lines)]["id"])
+
+
+def _read_key(path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else "it is not text"
+        raise Usage(
+            f"--ssh-key {path} cannot be read: {why}", hint="name a public key file such as ./id_ed25519.pub"
+        ) from exc
+    if "PRIVATE KEY" in text:
+        raise Usage(f"--ssh-key {path} is a private key", hint=f"give the public one: {path}.pub")
+    return text
+
+
+def _split_hosts(texts: Sequence[str]) -> list[str]:
+    return [host.strip() for text in texts for host in text.split(",") if host.strip()]
+
+
+def _parse_disk(text: str) -> JsonObject:
+    disk, _, path = text.partition(":")
+    if not disk or not path:
+        raise Usage(f"--disk {text} is not NAME:/PATH", hint="for example: --disk my-disk:/mnt/data")
+    return {"disk_id": disk, "mount_path": path}
