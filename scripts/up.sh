@@ -28,16 +28,22 @@ start_daemon() {
     ready 90 "$pid"
 }
 
-have_sandbox() {
-    "$bin/createos" sandbox get "$name" >/dev/null 2>&1
+# The daemon of this machine as root, whatever server and key the caller's environment names.
+createos() {
+    env -u CREATEOS_API_KEY CREATEOS_SANDBOX_URL="unix://$socket" "$bin/createos" "$@"
+}
+
+# Print the sandbox's status, nothing if there is no such sandbox.
+status_of() {
+    createos sandbox get "$1" --output json 2>/dev/null | sed -n 's/.*"status": *"\([a-z]*\)".*/\1/p'
 }
 
 create_sandbox() {
-    "$bin/createos" sandbox create --shape "$shape" --name "$name"
+    createos sandbox create --shape "$shape" --name "$name"
 }
 
 run_in_sandbox() {
-    "$bin/createos" sandbox exec "$name" -- uname -a >"$answer"
+    createos sandbox exec "$name" -- uname -a >"$answer"
 }
 
 # What a person needs to see when the daemon or the sandbox did not come up.
@@ -60,9 +66,17 @@ print_table() {
     printf '  %-56s %8s\n\n' "Altogether" "$(seconds $(($(now_ms) - began)))"
 }
 
+# Who came through sudo is not root afterwards, and the API socket is for root and the group createos.
+print_group() {
+    local user=${SUDO_USER:-root}
+    [[ $user != root && " $(id -nG "$user") " != *" createos "* ]] || return 0
+    printf 'To do that without sudo: usermod --append --groups createos %s, and log in again.\n' "$user"
+}
+
 print_next() {
     local createos=createos
-    [[ $(readlink -f "$(command -v createos)") == "$bin/createos" ]] || createos=$bin/createos
+    [[ $(readlink -f "$(type -P createos)") == "$bin/createos" ]] || createos=$bin/createos
+    [[ $socket == /run/createos/createosd.sock ]] || createos="CREATEOS_SOCKET=$socket $createos"
     cat <<EOT
 Next:
   $createos sandbox exec $name -- cat /etc/os-release
@@ -71,6 +85,7 @@ Next:
   $createos sandbox rm $name --force
   make down                               stops the daemon, sandboxes keep running
 EOT
+    print_group
     [[ -d /run/systemd/system ]] && ! systemctl is-enabled --quiet createosd 2>/dev/null || return 0
     cat <<EOT
 To have systemd keep the daemon running, from every start of this machine on:
@@ -85,9 +100,11 @@ read_settings
 if ! ready 0 2>/dev/null; then
     step "Start createosd" start_daemon || explain "createosd did not start"
 fi
-if ! have_sandbox; then
-    step "Create the sandbox $name ($shape)" create_sandbox || explain "the sandbox $name was not created"
-fi
+case $(status_of "$name" || true) in
+    running) ;;
+    '') step "Create the sandbox $name ($shape)" create_sandbox || explain "the sandbox $name was not created" ;;
+    *) die "the sandbox $name is there and does not run" "createos sandbox get $name says why; createos sandbox rm $name --force" ;;
+esac
 step "Run uname -a in it" run_in_sandbox || explain "the sandbox $name did not run a command"
 
 printf '\n$ createos sandbox exec %s -- uname -a\n' "$name"
