@@ -72,4 +72,4 @@ def main(path: str, seconds: str, pid: str = "") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]) or 0)
