@@ -151,7 +151,9 @@ def _lock_file(cache: Cache, what: str) -> TextIO:
     try:
         return path.open("w")
     except OSError as exc:
-        raise ImageError(f"{what} is missing and {cache.root} cannot be written: {exc.strerror}", NOT_WRITABLE) from exc
+        raise ImageError(
+            f"{what} cannot be built: {cache.root} cannot be written: {exc.strerror}", NOT_WRITABLE
+        ) from exc
 
 
 def _wait_for(lock: int, what: str, progress: Progress) -> None:

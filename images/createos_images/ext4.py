@@ -29,6 +29,9 @@ FIRST_INODE = 11
 EPOCH = 1767225600
 """Time stamp of everything that was made during a build, so that two builds compare: 2026-01-01."""
 
+FIXED_TIME = {"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH)}
+"""What e2fsprogs takes for the present: the first name before 1.47.1, the second since."""
+
 FILE_SYSTEM_UUID = "c05bc05b-0000-4000-8000-000000000001"
 """The same in each base. A guest finds its root by device, never by UUID."""
 
@@ -111,7 +114,7 @@ def _mke2fs(tree: Path, out: Path, size: int, content: Content) -> None:
         *("-O", ",".join(FEATURES), "-E", ",".join(extended), "-J", f"size={JOURNAL_MIB}"),
         *("-N", str(groups * INODES_PER_GROUP), "-U", FILE_SYSTEM_UUID, "-d", tree, out),
         timeout_s=MKE2FS_TIMEOUT_S,
-        env={"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH), "MKE2FS_CONFIG": "/dev/null"},
+        env={**FIXED_TIME, "MKE2FS_CONFIG": "/dev/null"},
     )
 
 
@@ -133,7 +136,7 @@ def _settle_times(image: Path) -> None:
                 f"set_inode_field <{number}> ctime @{EPOCH:#x}\nset_inode_field <{number}> atime @{EPOCH:#x}\n"
             )
         script.flush()
-        run("debugfs", "-w", "-f", script.name, image, timeout_s=MKE2FS_TIMEOUT_S)
+        run("debugfs", "-w", "-f", script.name, image, timeout_s=MKE2FS_TIMEOUT_S, env=FIXED_TIME)
 
 
 def _only(pattern: str, text: str) -> str:

@@ -54,7 +54,7 @@ def _entries(kernel: Kernel, agent: Agent, order: modules.LoadOrder) -> list[cpi
     entries.append(cpio.file("init", agent.path.read_bytes(), 0o755))
     entries.append(cpio.file("modules/order", order.text.encode()))
     for file in (*order.before_root, *order.after_root):
-        entries.append(cpio.file(f"modules/{modules.uncompressed_name(file)}", modules.read(kernel.modules_dir / file)))
+        entries.append(cpio.file(f"modules/{modules.name_in_guest(file)}", modules.read(kernel.modules_dir / file)))
     return entries
 
 

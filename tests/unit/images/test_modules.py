@@ -75,6 +75,17 @@ def test_modules_are_read_uncompressed(tmp_path: Path, suffix: str, pack: type[b
     assert modules.read(file) == b"\x7fELF module"
 
 
+def test_the_signature_is_cut_off() -> None:
+    module, signature = b"\x7fELF module", b"s" * 300
+    trailer = bytes(8) + len(signature).to_bytes(4, "big") + b"~Module signature appended~\n"
+
+    assert modules.unsigned(module + signature + trailer) == module
+
+
+def test_an_unsigned_module_stays_as_it_is() -> None:
+    assert modules.unsigned(b"\x7fELF module") == b"\x7fELF module"
+
+
 def test_a_module_in_an_unknown_format_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "virtio.ko.lzo"
     file.write_bytes(b"x")
