@@ -1,0 +1,3 @@
+module createos.local/agent
+
+go 1.21

@@ -1,0 +1,156 @@
+package mux
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"createos.local/agent/internal/frame"
+)
+
+// Stream is one request of the host and everything that belongs to it.
+type Stream struct {
+	// Request is the JSON of OPEN.
+	Request []byte
+	// Cancelled is closed when the host no longer wants the result, or is gone.
+	Cancelled chan struct{}
+
+	mux *Mux
+	id  uint32
+
+	mu      sync.Mutex
+	changed sync.Cond
+	credit  int
+	input   [][]byte
+	queued  int
+	inEOF   bool
+	over    bool
+}
+
+func newStream(m *Mux, id uint32, request []byte) *Stream {
+	s := &Stream{Request: request, Cancelled: make(chan struct{}), mux: m, id: id, credit: Window}
+	s.changed.L = &s.mu
+	return s
+}
+
+// run keeps a panic of the handler inside the stream.
+func (s *Stream) run(handler Handler) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.Fail("failed", fmt.Sprintf("the agent has a bug: %v", cause))
+		}
+	}()
+	handler(s)
+}
+
+// Send writes data on a sub-channel, waiting for credit. It returns false when the stream was cancelled or is over.
+func (s *Stream) Send(sub byte, data []byte) bool {
+	for len(data) > 0 {
+		n := s.take(min(len(data), frame.MaxPayload))
+		if n == 0 || !s.mux.send(s, false, frame.Frame{Type: frame.Data, Flags: sub, Stream: s.id, Payload: data[:n]}) {
+			return false
+		}
+		data = data[n:]
+	}
+	return true
+}
+
+// take waits until some credit is there and uses up to want of it; 0 means that the stream is over.
+func (s *Stream) take(want int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.credit == 0 && !s.over {
+		s.changed.Wait()
+	}
+	if s.over {
+		return 0
+	}
+	n := min(want, s.credit)
+	s.credit -= n
+	return n
+}
+
+// SendEOF says that nothing more comes on a sub-channel.
+func (s *Stream) SendEOF(sub byte) {
+	s.mux.send(s, false, frame.Frame{Type: frame.EOF, Flags: sub, Stream: s.id})
+}
+
+// Receive returns the next piece of input, or false at its end. The host may send more once it has been returned.
+func (s *Stream) Receive() ([]byte, bool) {
+	s.mu.Lock()
+	for len(s.input) == 0 && !s.inEOF && !s.over {
+		s.changed.Wait()
+	}
+	if len(s.input) == 0 || s.over {
+		s.mu.Unlock()
+		return nil, false
+	}
+	data := s.input[0]
+	s.input = s.input[1:]
+	s.queued -= len(data)
+	s.mu.Unlock()
+	var grant [4]byte
+	binary.BigEndian.PutUint32(grant[:], uint32(len(data)))
+	s.mux.send(s, false, frame.Frame{Type: frame.Credit, Stream: s.id, Payload: grant[:]})
+	return data, true
+}
+
+// Finish ends the stream with a result.
+func (s *Stream) Finish(result any) { s.end(frame.Exit, result) }
+
+// Fail ends the stream with an error; code is one of PROTOCOL.md, message is for people.
+func (s *Stream) Fail(code, message string) {
+	const longest = 4096
+	s.end(frame.Error, struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}{code, message[:min(len(message), longest)]})
+}
+
+func (s *Stream) end(kind frame.Type, value any) {
+	s.mux.send(s, true, frame.Frame{Type: kind, Stream: s.id, Payload: encode(value)})
+	s.stop()
+}
+
+func (s *Stream) receive(f frame.Frame) {
+	switch f.Type {
+	case frame.Cancel:
+		s.abandon()
+	case frame.Credit:
+		if len(f.Payload) == 4 {
+			s.mu.Lock()
+			s.credit += int(binary.BigEndian.Uint32(f.Payload))
+			s.changed.Broadcast()
+			s.mu.Unlock()
+		}
+	case frame.Data:
+		s.mu.Lock()
+		if !s.inEOF && !s.over && s.queued+len(f.Payload) <= Window {
+			s.input = append(s.input, append([]byte(nil), f.Payload...))
+			s.queued += len(f.Payload)
+			s.changed.Broadcast()
+		}
+		s.mu.Unlock()
+	case frame.EOF:
+		s.mu.Lock()
+		s.inEOF = true
+		s.changed.Broadcast()
+		s.mu.Unlock()
+	}
+}
+
+// abandon tells the handler to stop; it still ends the stream.
+func (s *Stream) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.Cancelled:
+	default:
+		close(s.Cancelled)
+	}
+	s.over = true
+	s.changed.Broadcast()
+}
+
+// stop wakes everything that still waits on a stream that has ended.
+func (s *Stream) stop() { s.abandon() }

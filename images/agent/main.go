@@ -1,0 +1,199 @@
+// The createos guest agent: process 1 of a sandbox, and the other end of the host's channel (PROTOCOL.md).
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"createos.local/agent/internal/boot"
+	"createos.local/agent/internal/execute"
+	"createos.local/agent/internal/identity"
+	"createos.local/agent/internal/mux"
+	"createos.local/agent/internal/power"
+	"createos.local/agent/internal/reap"
+	"createos.local/agent/internal/stats"
+)
+
+// version is set when the agent is built.
+var version = "dev"
+
+const protocolVersion = 1
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == "--serve-socket" {
+		exitOn(serveSocket(os.Args[2]))
+		return
+	}
+	if os.Getpid() != 1 {
+		exitOn(fmt.Errorf("this program is the first process of a sandbox; on a host it can only --serve-socket PATH"))
+	}
+	runAsInit()
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "createos-agent:", err)
+		os.Exit(1)
+	}
+}
+
+// runAsInit never returns: without process 1 the kernel panics.
+func runAsInit() {
+	begun := time.Now()
+	boot.Early()
+	if boot.Option("createos.probe") == "1" {
+		_, _ = os.Stdout.WriteString("createos-probe-ok\n")
+		power.Now()
+	}
+	modules, err := boot.ReadModules()
+	if err != nil {
+		boot.Log("modules: %v", err)
+	}
+	modules.LoadFirst()
+	go onSignals()
+	port, err := boot.OpenPort()
+	if err != nil {
+		boot.Log("%v", err)
+		power.Now()
+	}
+	served := mux.New(port, handler(reap.New(), guest))
+	go func() {
+		boot.Log("port: %v", served.Serve(boot.Gone))
+		power.Off()
+	}()
+	failure := ""
+	if err := boot.Root(boot.Option("createos.root")); err != nil {
+		boot.Log("%v", err)
+		failure = err.Error()
+	} else {
+		boot.Late()
+		if err := identity.Loopback(); err != nil {
+			boot.Log("lo: %v", err)
+		}
+	}
+	served.SetReady(ready(failure, begun))
+	modules.LoadRest()
+	select {}
+}
+
+// onSignals ends the guest in good order when the kernel or somebody in it asks for that.
+func onSignals() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	<-signals
+	power.Off()
+}
+
+func ready(failure string, begun time.Time) []byte {
+	state := map[string]string{"state": "ready"}
+	if failure != "" {
+		state = map[string]string{"state": "failed", "reason": failure}
+	}
+	text, _ := json.Marshal(map[string]any{
+		"version":      protocolVersion,
+		"agent":        version,
+		"capabilities": []string{"exec", "configure", "stats", "ping", "shutdown"},
+		"boot":         state,
+		"boot_ms":      float64(time.Since(begun).Microseconds()) / 1000,
+	})
+	return text
+}
+
+// place says where the agent runs; on a host it must not change the machine.
+type place int
+
+const (
+	guest place = iota
+	host
+)
+
+func handler(reaper *reap.Reaper, where place) mux.Handler {
+	programs := &execute.Executor{Reaper: reaper, Root: "/"}
+	return func(stream *mux.Stream) {
+		var request struct {
+			Kind   string `json:"kind"`
+			Action string `json:"action"`
+		}
+		if err := json.Unmarshal(stream.Request, &request); err != nil {
+			stream.Fail("bad_request", "the request is not a JSON object")
+			return
+		}
+		switch {
+		case request.Kind == "exec":
+			programs.Serve(stream)
+		case request.Kind == "ping":
+			stream.Finish(struct{}{})
+		case request.Kind == "stats":
+			stream.Finish(stats.Read())
+		case request.Kind == "configure" && where == guest:
+			configure(stream)
+		case request.Kind == "shutdown" && where == guest:
+			shutdown(stream, request.Action)
+		default:
+			stream.Fail("bad_request", fmt.Sprintf("unknown kind %q", request.Kind))
+		}
+	}
+}
+
+func configure(stream *mux.Stream) {
+	request, err := identity.Parse(stream.Request)
+	if err != nil {
+		stream.Fail("bad_request", err.Error())
+		return
+	}
+	report, err := identity.Apply(request)
+	if err != nil {
+		stream.Fail("failed", err.Error())
+		return
+	}
+	stream.Finish(report)
+}
+
+func shutdown(stream *mux.Stream, action string) {
+	switch action {
+	case "poweroff":
+		stream.Finish(struct{}{})
+		power.Off()
+	case "reboot":
+		stream.Finish(struct{}{})
+		power.Reboot()
+	default:
+		stream.Fail("bad_request", fmt.Sprintf("unknown action %q", action))
+	}
+}
+
+// serveSocket serves the protocol on a unix socket of a host, one client after the other: for tests.
+func serveSocket(path string) error {
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	handle := handler(reap.New(), host)
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		served := mux.New(onceOnly{connection}, handle)
+		served.SetReady(ready("", time.Now()))
+		_ = served.Serve(func() {})
+		_ = connection.Close()
+	}
+}
+
+// onceOnly makes the end of a connection the end of its mux; only a real port comes back.
+type onceOnly struct{ net.Conn }
+
+func (c onceOnly) Read(buffer []byte) (int, error) {
+	n, err := c.Conn.Read(buffer)
+	if err == io.EOF {
+		err = net.ErrClosed
+	}
+	return n, err
+}
