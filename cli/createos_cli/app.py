@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import typer
@@ -36,14 +38,20 @@ def build() -> typer.Typer:
 
 
 def invoke(session: Session, words: Sequence[str]) -> int:
-    """Run one command and return its exit code; typer's own errors become ours, none exits with 2."""
+    """Run one command and return its exit code; typer's own errors become ours, none exits with 2.
+
+    Typer prints one thing by itself, the help. It is caught, so that everything leaves through the session's output.
+    """
     command = typer.main.get_command(build())
+    help_text = StringIO()
     try:
-        code = command.main(list(words), prog_name=PROGRAM, standalone_mode=False, obj=session)
+        with redirect_stdout(help_text):
+            code = command.main(list(words), prog_name=PROGRAM, standalone_mode=False, obj=session)
     except typer.TyperException as exc:
         raise _translated(exc) from exc
     except typer.Abort as exc:
         raise Cancelled from exc
+    session.output.write(help_text.getvalue().encode())
     return code if isinstance(code, int) else 0
 
 

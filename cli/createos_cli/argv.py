@@ -112,8 +112,8 @@ def own_part(argv: Sequence[str]) -> int:
             return index
         if not name:
             words.append(text)
-        elif not equals and _takes_value(name):
-            next(tokens, None)
+        elif not equals and _takes_value(name) and next(tokens, (0, ""))[1] == "--":
+            return index + 1
     return len(argv)
 
 

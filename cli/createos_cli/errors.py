@@ -86,6 +86,10 @@ class Cancelled(Exception):
     """The user left a prompt or answered no."""
 
 
+class OutputClosed(Exception):
+    """Whoever read our output has left; not an OSError, because typer would take that for its own (exit code 1)."""
+
+
 def code_of(status: int) -> str:
     """Return the machine word for an HTTP status (cli-behaviour 1.5)."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

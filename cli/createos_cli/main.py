@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from createos_cli.argv import Globals, is_exec, read_globals, split_globals
-from createos_cli.errors import Cancelled, CliError
+from createos_cli.errors import Cancelled, CliError, OutputClosed
 
 if TYPE_CHECKING:
     from createos_cli.output import Output
@@ -28,8 +28,8 @@ def run() -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain at exit when it flushes what is still buffered.
+    except (OutputClosed, BrokenPipeError):
+        # Python would complain at exit when it flushes what is still buffered.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
     return code
@@ -52,7 +52,7 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
     except CliError as exc:
         output.fail(exc)
         return FAILED
-    except (KeyboardInterrupt, BrokenPipeError):
+    except OutputClosed:
         raise
     except Exception as exc:
         _report_bug(exc, output, debug=read_globals(given, around.environ).debug)

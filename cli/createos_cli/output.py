@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import BinaryIO
 
-from createos_cli.errors import CliError
+from createos_cli.errors import CliError, OutputClosed
 from createos_cli.formats import printable
 from createos_cli.surroundings import Surroundings
 
@@ -103,5 +103,8 @@ def to_json(document: object) -> str:
 
 
 def _write(stream: BinaryIO, data: bytes) -> None:
-    stream.write(data)
-    stream.flush()
+    try:
+        stream.write(data)
+        stream.flush()
+    except BrokenPipeError as exc:
+        raise OutputClosed from exc

@@ -100,7 +100,7 @@ func ready(failure string, begun time.Time) []byte {
 		"agent":        version,
 		"capabilities": []string{"exec", "configure", "stats", "ping", "shutdown"},
 		"boot":         state,
-		"boot_ms":      float64(time.Since(begun).Microseconds()) / 1000,
+		"boot_ms":      time.Since(begun).Milliseconds(),
 	})
 	return text
 }

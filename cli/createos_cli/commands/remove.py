@@ -70,7 +70,7 @@ def _picked(session: Session) -> list[str]:
 
 
 def _ask(session: Session, references: Sequence[str]) -> None:
-    names = ", ".join(references)
+    names = " ".join(references)
     if not session.interactive:
         raise Usage(f"destroying {names} needs --force without a terminal", hint=f"createos sandbox rm {names} --force")
     from createos_cli.prompts import confirm
