@@ -13,10 +13,27 @@ from createos_images.cache import Cache
 from createos_images.catalog import CATALOG
 from createos_images.kernel import find_kernel
 
+from createos_engine.doctor.accelerator import newest_initramfs
 from createos_engine.doctor.finding import Finding, failed, passed, warned
+from createos_engine.drivers.command import run
+from createos_engine.errors import HostFailed
+from createos_engine.settings import CONFIG_FILE
 
 EMBEDDED_DRIVER = "*/libvirt/connection-driver/libvirt_driver_qemu.so"
 """Where Debian keeps the driver that qemu:///embed loads into our process, below /usr/lib."""
+
+
+async def libvirt(uri: str) -> Finding:
+    """Judge the libvirt that the daemon would use: a daemon of the host, or the driver in our own process."""
+    if "/embed" in uri:
+        return embedded_libvirt()
+    try:
+        printed = await run("virsh", "--connect", uri, "version", deadline_s=5)
+    except HostFailed as exc:
+        return failed(
+            "libvirt", f"{uri}: {exc.reason}", f'systemctl restart libvirtd, or libvirt_uri = "auto" in {CONFIG_FILE}'
+        )
+    return passed("libvirt", f"{uri}: {printed.splitlines()[0]}")
 
 
 def embedded_libvirt(libraries: Path = Path("/usr/lib")) -> Finding:
@@ -37,8 +54,8 @@ def boot_files(cache: Cache) -> Finding:
     kernel = find_kernel(cache)
     if not kernel:
         return failed("kernel", f"there is no guest kernel in {cache.root}", fix)
-    if not any(cache.initramfs.glob("*.img")):
-        return failed("kernel", f"there is no initramfs in {cache.initramfs}", fix)
+    if not newest_initramfs(cache, kernel):
+        return failed("kernel", f"there is no initramfs for Linux {kernel.version} in {cache.initramfs}", fix)
     return passed("kernel", f"guests boot Linux {kernel.version}")
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from createos_images.cache import Cache
 
 from createos_engine.doctor import engine, machine, network
+from createos_engine.doctor.accelerator import accelerator
 from createos_engine.doctor.check import Check, blocking, quick, run
 from createos_engine.doctor.finding import Finding
+from createos_engine.drivers.libvirt.connection import choose_uri
 from createos_engine.paths import Paths
 from createos_engine.settings import Settings
+
+PROBE_DEADLINE_S = 60
+"""Above what the probe allows itself for KVM and emulation together."""
 
 
 async def examine(settings: Settings, paths: Paths) -> list[Finding]:
@@ -20,6 +25,7 @@ def _machine(settings: Settings) -> list[Check]:
     state, cache, reserve = settings.state_dir, settings.cache_dir, settings.disk_reserve_mib
     return [
         quick("root", machine.root),
+        Check("qemu", lambda: machine.qemu(settings.qemu_binary)),
         quick("tun", machine.tun),
         quick("memory", lambda: machine.memory(settings.memory_reserve_mib)),
         quick("state-disk", lambda: machine.disk_space("state-disk", state, reserve)),
@@ -36,9 +42,11 @@ def _network() -> list[Check]:
 
 def _engine(settings: Settings, paths: Paths) -> list[Check]:
     cache = Cache(settings.cache_dir)
+    uri = choose_uri(settings.libvirt_uri, paths.libvirt_root)
     return [
-        blocking("libvirt", engine.embedded_libvirt),
+        Check("libvirt", lambda: engine.libvirt(uri)),
         blocking("kernel", lambda: engine.boot_files(cache)),
         blocking("images", lambda: engine.images(cache, settings.default_rootfs)),
+        Check("accelerator", lambda: accelerator(settings, paths.probe), PROBE_DEADLINE_S),
         Check("daemon", lambda: engine.daemon(paths.api_socket)),
     ]

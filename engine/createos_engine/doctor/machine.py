@@ -7,11 +7,12 @@ import os
 import pwd
 import re
 import shutil
-import stat
 import sys
 from pathlib import Path
 
 from createos_engine.doctor.finding import Finding, failed, passed, warned
+from createos_engine.drivers.command import run
+from createos_engine.errors import HostFailed
 
 OLDEST_QEMU = (7, 2)
 SMALLEST_SHAPE_MIB = 256
@@ -34,12 +35,18 @@ def qemu_version(printed: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.groups(default="0")) if found else ()
 
 
-def qemu(binary: str, printed: str) -> Finding:
-    """Judge the QEMU that printed this for `--version`."""
-    version = qemu_version(printed)
+async def qemu(binary: str) -> Finding:
+    """The program that runs the machines must be there and new enough."""
+    fix = "apt-get install qemu-system-x86 qemu-utils"
+    if not shutil.which("qemu-img"):
+        return failed("qemu", "there is no qemu-img", fix)
+    try:
+        version = qemu_version(await run(binary, "--version", deadline_s=5))
+    except HostFailed as exc:
+        return failed("qemu", exc.reason, fix)
     named = ".".join(map(str, version)) or "of unknown version"
     if version[:2] < OLDEST_QEMU:
-        return failed("qemu", f"{binary} is {named}; 7.2 is the oldest that works", "apt-get install qemu-system-x86")
+        return failed("qemu", f"{binary} is {named}; 7.2 is the oldest that works", fix)
     return passed("qemu", f"{binary} {named}")
 
 
@@ -118,15 +125,3 @@ def command_on_path(search_path: str | None = None, ours: Path = Path(sys.execut
     if Path(found).resolve() != ours.resolve():
         return warned("command", f"the PATH finds {found}, which is another createos than {ours}", f"call it as {ours}")
     return passed("command", f"{found} is this installation's")
-
-
-def kvm_access(user: str, device: Path = Path("/dev/kvm")) -> str:
-    """Return why QEMU's user may not open the device, empty when it may. Every start under KVM would fail then."""
-    node, account = device.stat(), pwd.getpwnam(user)
-    if node.st_uid == account.pw_uid:
-        wanted = stat.S_IRUSR | stat.S_IWUSR
-    elif node.st_gid in os.getgrouplist(user, account.pw_gid):
-        wanted = stat.S_IRGRP | stat.S_IWGRP
-    else:
-        wanted = stat.S_IROTH | stat.S_IWOTH
-    return "" if node.st_mode & wanted == wanted else f"{user} may not open {device}"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import sys
 from pathlib import Path
 
 import pytest
 from createos_engine.doctor import machine
 from createos_engine.doctor.finding import Verdict
-
-ME = pwd.getpwuid(os.getuid()).pw_name
 
 
 def meminfo(directory: Path, available_mib: int) -> Path:
@@ -38,6 +34,20 @@ def test_space_is_judged_where_a_missing_directory_will_be(tmp_path: Path) -> No
     assert str(tmp_path) in found.fix
 
 
+def program(directory: Path, name: str, says: str = "") -> Path:
+    directory.mkdir(exist_ok=True)
+    file = directory / name
+    file.write_text(f"#!/bin/sh\necho '{says}'\n")
+    file.chmod(0o755)
+    return file
+
+
+@pytest.fixture
+def with_qemu_img(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path / "path", "qemu-img")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'path'}:/usr/bin:/bin")
+
+
 @pytest.mark.parametrize(
     ("printed", "verdict"),
     [
@@ -47,8 +57,19 @@ def test_space_is_judged_where_a_missing_directory_will_be(tmp_path: Path) -> No
         ("no such thing", Verdict.FAIL),
     ],
 )
-def test_qemu_must_be_7_2_or_later(printed: str, verdict: Verdict) -> None:
-    assert machine.qemu("/usr/bin/qemu-system-x86_64", printed).verdict is verdict
+@pytest.mark.usefixtures("with_qemu_img")
+async def test_qemu_must_be_7_2_or_later(tmp_path: Path, printed: str, verdict: Verdict) -> None:
+    found = await machine.qemu(str(program(tmp_path, "qemu", printed)))
+
+    assert found.verdict is verdict
+
+
+@pytest.mark.usefixtures("with_qemu_img")
+async def test_a_missing_qemu_names_its_package(tmp_path: Path) -> None:
+    found = await machine.qemu(str(tmp_path / "qemu-system-x86_64"))
+
+    assert found.verdict is Verdict.FAIL
+    assert "apt-get install qemu-system-x86" in found.fix
 
 
 def test_a_missing_tun_device_has_a_command_that_makes_it(tmp_path: Path) -> None:
@@ -74,14 +95,6 @@ def test_a_missing_socket_group_is_only_a_warning() -> None:
     assert machine.socket_group("no-such-group").verdict is Verdict.WARN
 
 
-def program(directory: Path, name: str) -> Path:
-    directory.mkdir(exist_ok=True)
-    file = directory / name
-    file.write_text("#!/bin/sh\n")
-    file.chmod(0o755)
-    return file
-
-
 def test_a_link_to_our_command_is_ours(tmp_path: Path) -> None:
     ours = program(tmp_path / "venv", "createos")
     (tmp_path / "bin").mkdir()
@@ -105,15 +118,6 @@ def test_no_command_on_the_path_is_a_warning_with_the_link_to_make(tmp_path: Pat
 
     assert found.verdict is Verdict.WARN
     assert found.fix.startswith("ln -s ")
-
-
-@pytest.mark.parametrize(("mode", "may"), [(0o600, True), (0o060, False), (0o000, False)])
-def test_access_to_the_kvm_device_follows_its_mode(tmp_path: Path, mode: int, may: bool) -> None:
-    device = tmp_path / "kvm"
-    device.touch()
-    device.chmod(mode)
-
-    assert (machine.kvm_access(ME, device) == "") is may
 
 
 def test_our_own_command_is_looked_for_beside_this_python() -> None:
