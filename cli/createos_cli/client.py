@@ -70,7 +70,10 @@ class Client:
 
     def stream(self, path: str, body: JsonObject) -> Iterator[JsonObject]:
         """POST and return the NDJSON frames as they come; lines that are not JSON objects are left out."""
+        began = monotonic()
         response = self._send("POST", path, body, HEARTBEAT_S)
+        if self._trace:
+            self._trace.answered(response, monotonic() - began, None)
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise failure(response, _decode(b"".join(response.pieces)))
         return (frame for line in lines(response.pieces) if isinstance(frame := _decode(line), dict))

@@ -29,9 +29,13 @@ def run() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except (OutputClosed, BrokenPipeError):
-        # Python would complain at exit when it flushes what is still buffered.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return BROKEN_PIPE
+    except Exception as exc:
+        # There is no output yet, or it cannot be written: a full disk behind stdout ends here.
+        _drop_output()
+        sys.stderr.write(f"Error: {exc}\n")
+        return FAILED
     return code
 
 
@@ -78,6 +82,8 @@ def _dispatch(words: list[str], flags: Globals, output: Output, around: Surround
     from createos_cli.session import Session
 
     session = Session(around, flags, output)
+    if words in VERSION_WORDS:
+        words = ["version"]
     if is_exec(words):
         from createos_cli.commands.exec import execute, plain_call
 
@@ -93,6 +99,11 @@ def _wants_json(flags: Globals, words: Sequence[str], around: Surroundings) -> b
     if flags.output:
         return flags.output == JSON
     return not around.stdout_is_terminal and not is_exec(words)
+
+
+def _drop_output() -> None:
+    """Point stdout to nowhere: Python would complain at exit when it flushes what is still buffered."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _report_bug(exc: Exception, output: Output, *, debug: bool) -> None:

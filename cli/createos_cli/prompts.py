@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from createos_cli.errors import Cancelled
+from createos_cli.formats import printable
 from createos_cli.session import Session
 
 TRIES = 3
@@ -35,7 +36,7 @@ def choose(session: Session, title: str, choices: Sequence[str]) -> int:
 
 def choose_several(session: Session, title: str, choices: Sequence[str], *, most: int = 0) -> list[int]:
     """Return the places of the choices named by number; *most* 0 allows any count. Empty input raises Cancelled."""
-    listing = "".join(f"  {number}  {text}\n" for number, text in enumerate(choices, 1))
+    listing = "".join(f"  {number}  {printable(text)}\n" for number, text in enumerate(choices, 1))
     session.output.write_error(f"{title}\n{listing}".encode(errors="replace"))
     for _ in range(TRIES):
         words = ask(session, "Number:" if most == 1 else "Numbers:").replace(",", " ").split()

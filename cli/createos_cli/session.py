@@ -41,7 +41,8 @@ class Session:
     @property
     def local(self) -> Client:
         """The daemon of this machine as the unix user who asks."""
-        return self.client_of(local_endpoint(self.around.environ), None)
+        endpoint = self.endpoint if self.endpoint.is_socket else local_endpoint(self.around.environ)
+        return self.client_of(endpoint, None)
 
     def client_of(self, endpoint: Endpoint, credential: Credential | None) -> Client:
         """Return a client for another server or identity."""

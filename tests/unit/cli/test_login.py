@@ -47,6 +47,12 @@ def test_a_loopback_server_gets_its_key_made_over_the_local_socket(cli: Cli) -> 
     assert [endpoint.text for endpoint in cli.served] == ["unix:///tmp/s.sock", "http://127.0.0.1:8765"]
 
 
+def test_a_socket_that_was_named_is_the_one_that_makes_the_key(cli: Cli) -> None:
+    cli("login", "--sandbox-api-url", "unix:///tmp/mine.sock")
+
+    assert {endpoint.text for endpoint in cli.served} == {"unix:///tmp/mine.sock"}
+
+
 def test_a_given_key_is_trimmed_verified_and_stored(cli: Cli, api: FakeApi) -> None:
     ran = cli("login", "--token", f" {TOKEN}\n", environ=REMOTE)
 

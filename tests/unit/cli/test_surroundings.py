@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,3 +120,36 @@ def test_the_spinner_appears_only_when_it_takes_a_while_and_leaves_nothing(tmp_p
     assert quick == b""
     assert b"Slow (0 s)" in path.read_bytes()
     assert path.read_bytes().endswith(b"\r\x1b[K")
+
+
+def test_an_interrupt_in_the_middle_of_a_request_exits_quietly_with_130(tmp_path: Path) -> None:
+    path = str(tmp_path / "s.sock")
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {PROGRAM[2]}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        running = subprocess.Popen(
+            [sys.executable, "-c", program, "sandbox", "shapes"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**NO_DAEMON, "CREATEOS_SOCKET": path},
+        )  # fmt: skip
+        connection, _ = listener.accept()
+        connection.recv(1)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+        connection.close()
+
+    assert (running.returncode, out, err) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("word", ["--version", "--help", "whoami"])
+def test_a_full_disk_behind_the_output_is_one_sentence(tmp_path: Path, word: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [*PROGRAM, word], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=NO_DAEMON
+        )
+
+    assert (ran.returncode, ran.stderr) == (1, "Error: [Errno 28] No space left on device\n")
+
+
+def test_the_version_is_found_beside_other_flags(tmp_path: Path) -> None:
+    assert run("-o", "json", "--version", cwd=tmp_path).stdout == run("version", cwd=tmp_path).stdout
