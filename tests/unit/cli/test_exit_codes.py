@@ -160,7 +160,7 @@ def test_interrupting_exits_quietly_with_130(
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("creat", "create"), ("lsit", "list"), ("destory", "destroy"), ("exce", "exec"), ("image", "images")],
+    [("creat", "create"), ("ilst", "list"), ("destrooy", "destroy"), ("exce", "exec"), ("image", "images")],
 )
 def test_a_misspelt_command_brings_the_nearest_name(cli: Cli, typed: str, meant: str) -> None:
     assert f"did you mean '{meant}'?" in cli("sandbox", typed).document["error"]["message"]

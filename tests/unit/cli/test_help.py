@@ -71,7 +71,7 @@ def test_the_programs_help_lists_the_flags_that_work_everywhere(cli: Cli) -> Non
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "steps"), [("", "", 0), ("list", "list", 0), ("lsit", "list", 2), ("rm", "list", 4), ("a", "", 1)]
+    ("left", "right", "steps"), [("", "", 0), ("list", "list", 0), ("ilst", "list", 2), ("rm", "list", 4), ("a", "", 1)]
 )
 def test_the_distance_of_words_counts_letters(left: str, right: str, steps: int) -> None:
     assert distance(left, right) == distance(right, left) == steps
