@@ -18,6 +18,8 @@ VERSION = 1
 _PREAMBLE = bytes(65_536)
 _REPEAT_S = 0.25
 _RETRY_S = 0.02
+# sun_path of unix(7) without its NUL. uvloop cuts longer ones without a word.
+_LONGEST_PATH_BYTES = 107
 _CLOSED = "another handshake has failed"
 
 
@@ -92,6 +94,8 @@ class Handshake:
     async def _reach(self) -> Connection:
         """Return a connection to the socket as soon as something listens on it."""
         loop = asyncio.get_running_loop()
+        if (size := len(os.fsencode(self._path))) > _LONGEST_PATH_BYTES:
+            raise GuestFailed(f"{self._path} has {size} bytes; a socket's path has at most {_LONGEST_PATH_BYTES}")
         while True:
             self.nonce = os.urandom(NONCE_BYTES)
             try:
@@ -114,9 +118,7 @@ class Handshake:
             while not connection.ready.done():
                 if connection.outlet.empty:
                     self._reset(connection)
-                self._obstacle = _silence(connection)
                 await asyncio.wait({connection.ready}, timeout=_REPEAT_S)
-                self._obstacle = _silence(connection)
             return Ready.parse(connection.ready.result())
         except BaseException:
             self._obstacle = _silence(connection)

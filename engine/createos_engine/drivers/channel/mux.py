@@ -74,6 +74,8 @@ class Channel:
                 async with self._outlet:
                     self._write_part(stream, body, begin)
         except BaseException:
+            # A request that is cut is malformed, and gets the answer without which the stream would never end.
+            self._outlet.write(encode(FrameType.OPEN, stream.number))
             stream.cancel()
             raise
         return stream
