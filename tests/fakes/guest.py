@@ -36,6 +36,14 @@ def as_json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
+def parse(text: bytes) -> dict[str, object]:
+    """Return a request; one that is cut has no kind."""
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        return {}
+
+
 class Refused(Exception):
     """Raised by a script: the stream ends with ERROR."""
 
@@ -60,9 +68,11 @@ class GuestStream:
     async def write(self, data: bytes, sub: int = 1) -> None:
         """Send output within the credit."""
         while data:
-            while not self.sendable:
+            while not self.sendable and not self.cancelled.is_set():
                 self.granted.clear()
                 await self.granted.wait()
+            if self.cancelled.is_set() and not self.sendable:
+                return
             size = min(len(data), self.sendable, PIECE)
             self.sendable -= size
             await self.link.send(frame(DATA, self.number, data[:size], sub))
@@ -157,7 +167,7 @@ class Link:
         stream = self.streams[number]
         stream.opening += payload
         if not flags & 1:
-            stream.request = json.loads(stream.opening)
+            stream.request = parse(stream.opening)
             self.guest.requests.append(stream.request)
             stream.task = asyncio.create_task(self.run(stream))
 
@@ -174,6 +184,7 @@ class Link:
             stream.granted.set()
         elif kind == CANCEL:
             stream.cancelled.set()
+            stream.granted.set()
 
     async def run(self, stream: GuestStream) -> None:
         script = self.guest.scripts.get(str(stream.request.get("kind")), unknown_kind)
@@ -227,6 +238,12 @@ class FakeGuest:
             link.forget()
             link.writer.transport.abort()
         await asyncio.sleep(0)
+
+    async def until(self, condition: Callable[[], bool], deadline_s: float = 5) -> None:
+        """Wait for something to become true, or raise TimeoutError."""
+        async with asyncio.timeout(deadline_s):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
 
     async def __aenter__(self) -> FakeGuest:
         await self.start()
