@@ -134,8 +134,10 @@ class Stream:
         self._closed_subs.add(sub)
 
     def credit_received(self, payload: bytes) -> None:
-        """Allow more data to be sent."""
+        """Allow more data to be sent. A grant of nothing is refused: it could be repeated without end."""
         (size,) = CREDIT.unpack(payload)
+        if size == 0:
+            raise ProtocolViolation(f"stream {self.number} was granted 0 bytes")
         if self._sendable + size > MAX_CREDIT_BYTES:
             raise ProtocolViolation(f"stream {self.number} was granted more than {MAX_CREDIT_BYTES} bytes")
         self._sendable += size

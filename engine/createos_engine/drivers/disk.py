@@ -1,0 +1,21 @@
+"""Disk images: a sandbox's own file on top of an immutable base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from createos_engine.drivers.command import run
+
+_DEADLINE_S = 30.0
+
+
+class Disks:
+    """qcow2 overlays through qemu-img."""
+
+    async def create_overlay(self, base: Path, overlay: Path, size_mib: int) -> None:
+        """Make an empty qcow2 overlay of *size_mib* on a raw base image; one that is there already is replaced."""
+        overlay.unlink(missing_ok=True)
+        await run(
+            *("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", overlay, f"{size_mib}M"),
+            deadline_s=_DEADLINE_S,
+        )

@@ -1,0 +1,129 @@
+"""Machines as libvirt's transient domains. Only domains that carry this instance's metadata are ever touched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import libvirt
+import structlog
+
+from createos_engine.drivers.hypervisor import Hypervisor, Machine, Stopped
+from createos_engine.drivers.libvirt.connection import LibvirtConnection
+from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, render
+from createos_engine.errors import HostFailed
+
+log = structlog.get_logger(__name__)
+
+_REASONS = {
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: "the guest shut down",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED: "QEMU crashed",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: "QEMU failed",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: "it was destroyed from outside",
+}
+_LOG_LINES = 3
+
+
+class LibvirtHypervisor:
+    """The Hypervisor of drivers/hypervisor.py over one connection."""
+
+    def __init__(self, connection: LibvirtConnection, instance: str, *, qemu_binary: str, logs: Path) -> None:
+        """*logs* is where libvirt keeps QEMU's stderr, one file per domain."""
+        self._connection = connection
+        self._instance = instance
+        self._qemu_binary = qemu_binary
+        self._logs = logs
+        self._loop = asyncio.get_running_loop()
+        self._listeners: list[Callable[[Stopped], None]] = []
+        self._ending: set[str] = set()
+        connection.on_open(self._register, self._deregister)
+        self._registration = -1
+
+    async def start(self, machine: Machine) -> None:
+        """Start a machine, or raise HostFailed with what QEMU said. Nothing of it is left after a failure."""
+        xml = render(machine, self._qemu_binary)
+        try:
+            await self._connection.call(f"machine {machine.name} was not started", lambda c: c.createXML(xml, 0))
+        except HostFailed as exc:
+            said = self._qemu_said(machine.name)
+            raise HostFailed(f"{exc.reason}{said}", hint=exc.hint) from exc
+
+    async def destroy(self, name: str) -> None:
+        """End a machine at once. One that is already gone is fine."""
+        await self._connection.call(f"machine {name} could not be ended", lambda c: self._destroy(c, name))
+
+    async def running(self) -> dict[str, str]:
+        """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""
+        return await self._connection.call("machines could not be listed", self._owned)
+
+    def on_stopped(self, listener: Callable[[Stopped], None]) -> None:
+        """Call *listener* in the event loop whenever one of our machines ends by itself."""
+        self._listeners.append(listener)
+
+    async def close(self) -> None:
+        """Let go of libvirt; machines keep running."""
+        await self._connection.close()
+
+    def _destroy(self, connection: Any, name: str) -> None:
+        try:
+            domain = connection.lookupByName(name)
+            if self._sandbox_of(domain):
+                self._ending.add(name)
+                domain.destroy()
+        except libvirt.libvirtError as exc:
+            if exc.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
+                raise
+
+    def _owned(self, connection: Any) -> dict[str, str]:
+        domains = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        pairs = ((domain.name(), self._sandbox_of(domain)) for domain in domains)
+        return {name: sandbox_id for name, sandbox_id in pairs if sandbox_id}
+
+    def _sandbox_of(self, domain: Any) -> str:
+        """Return the sandbox id in a domain's metadata; empty when the domain is not ours."""
+        try:
+            text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE)
+        except libvirt.libvirtError:
+            return ""
+        tag = ET.fromstring(text)
+        return tag.get("id", "") if tag.get("instance") == self._instance else ""
+
+    def _register(self, connection: Any) -> None:
+        event = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+        self._registration = connection.domainEventRegisterAny(None, event, self._lifecycle, None)
+
+    def _deregister(self, connection: Any) -> None:
+        connection.domainEventDeregisterAny(self._registration)
+
+    def _lifecycle(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: object) -> None:
+        """Called on libvirt's thread. The metadata of a stopped domain is gone, its name says whose it was."""
+        name, prefix = domain.name(), f"createos-{self._instance}-"
+        if event != libvirt.VIR_DOMAIN_EVENT_STOPPED or not name.startswith(prefix):
+            return
+        if name in self._ending:
+            self._ending.discard(name)
+            return
+        reason = _REASONS.get(detail, "QEMU ended") + self._qemu_said(name)
+        stopped = Stopped(name=name, sandbox_id=name.removeprefix(prefix), reason=reason)
+        self._loop.call_soon_threadsafe(self._tell, stopped)
+
+    def _tell(self, stopped: Stopped) -> None:
+        for listener in self._listeners:
+            listener(stopped)
+
+    def _qemu_said(self, name: str) -> str:
+        """Return QEMU's last words of its own log; libvirt's own lines there begin with a date."""
+        try:
+            lines = (self._logs / f"{name}.log").read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        said = [line for line in lines if line.startswith("qemu-system")][-_LOG_LINES:]
+        return f" (QEMU: {' | '.join(said)})" if said else ""
+
+
+def _is_hypervisor(hypervisor: LibvirtHypervisor) -> Hypervisor:
+    """Hold the class to the protocol when types are checked."""
+    return hypervisor
