@@ -26,7 +26,7 @@ steps = st.one_of(
     st.tuples(st.just("data"), numbers, st.sampled_from(SIZES), st.integers(1, 2)),
     st.tuples(st.just("read"), numbers),
     st.tuples(st.just("read"), numbers),
-    st.tuples(st.just("grant"), numbers, st.integers(0, 2**18)),
+    st.tuples(st.just("grant"), numbers, st.integers(1, 2**18)),
     st.tuples(st.sampled_from(["send", "full", "room", "cancel", "discard"]), numbers),
     st.tuples(st.sampled_from(["eof", "exit", "error"]), numbers),
 )

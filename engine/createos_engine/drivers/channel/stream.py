@@ -72,12 +72,16 @@ class Stream:
             self._outlet.write(encode(FrameType.EOF, self.number, flags=sub))
 
     def cancel(self) -> None:
-        """Ask the guest to end the work, and drop what still comes. Does nothing when the stream is over."""
+        """Ask the guest to end the work, and drop what still comes; iterating ends at once, whatever the guest does.
+
+        Does nothing when the stream is over.
+        """
         if self.over or self._cancelled:
             return
         self._cancelled = True
         self._discarding = True
         self._inbox.clear()
+        self._changed.set()
         self._outlet.write(encode(FrameType.CANCEL, self.number))
 
     def discard(self) -> None:
@@ -93,7 +97,7 @@ class Stream:
     async def __anext__(self) -> Data:
         while not self._inbox:
             self._raise_if_lost()
-            if self.over:
+            if self.over or self._cancelled:
                 raise StopAsyncIteration
             self._changed.clear()
             await self._changed.wait()

@@ -52,6 +52,7 @@ def grant(size: int) -> bytes:
         (frame(EOF, 1, flags=1) * 2, "sub-channel 1, which is closed"),
         (frame(EOF, 1, flags=1) + frame(DATA, 1, b"x", 1), "sub-channel 1, which is closed"),
         (frame(DATA, 1, bytes(60_000), 1) * 5, "more than the 22144 bytes it had granted"),
+        (frame(CREDIT, 1, grant(0)), "granted 0 bytes"),
         (frame(CREDIT, 1, grant(2**24)), "granted more than 16777216 bytes"),
         (frame(CREDIT, 1, grant(2**23)) * 2, "granted more than 16777216 bytes"),
         (frame(DATA, 2, b"x", 1), "a frame DATA came for stream 2, which was never opened"),
@@ -153,10 +154,10 @@ async def test_frames_before_the_violation_still_count(guest: FakeGuest, channel
         b"".join(frame(EXIT, number, b"{}") for number in range(2, MANY)),
         bytes(10_000_000),
         frame(DATA, 1, b"x", 1) * MANY * 3,
-        frame(CREDIT, 1, grant(0)) * MANY,
+        frame(CREDIT, 1, grant(1)) * MANY,
         frame(EOF, 1, flags=1) * MANY,
     ],
-    ids=["finals", "zeros", "bytes", "empty-credits", "eofs"],
+    ids=["finals", "zeros", "bytes", "credits", "eofs"],
 )
 async def test_a_flood_does_not_keep_the_event_loop_from_others(
     guest: FakeGuest, channel: Channel, flood: bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import pytest
 from createos_engine.drivers.channel.agent import AgentClient, Outcome, Program, ProgramNotStarted
@@ -98,6 +99,23 @@ async def test_input_that_fails_ends_the_program_with_its_failure(agent: AgentCl
         await agent.run(Program(("hang",)), broken(), limit_bytes=100)
 
     await agent.ping()
+
+
+async def test_a_guest_that_ignores_cancel_is_not_waited_for(agent: AgentClient, guest: FakeGuest) -> None:
+    async def ignore(stream: GuestStream) -> None:
+        return None
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"begin"
+        raise ConnectionResetError("the client went away")
+
+    guest.scripts["exec"] = ignore
+    begun = monotonic()
+
+    with pytest.raises(ConnectionResetError):
+        await agent.run(Program(("true",)), broken(), limit_bytes=100)
+
+    assert monotonic() - begun < 4
 
 
 async def test_more_output_than_the_bound_is_dropped_and_the_program_ends(agent: AgentClient) -> None:
