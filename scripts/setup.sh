@@ -56,19 +56,19 @@ install_packages() {
         apt_get install --yes --no-install-recommends "${missing[@]}"
 }
 
-# QEMU runs as createos-qemu, which may open /dev/kvm where there is such a group; group createos may use the API socket.
+# QEMU runs as libvirt-qemu, which may open /dev/kvm where there is such a group; group createos may use the API socket.
 add_user() {
     if ! getent group createos >/dev/null; then
         need_root "adding the group createos"
         groupadd --system createos
     fi
-    if ! getent passwd createos-qemu >/dev/null; then
-        need_root "adding the user createos-qemu"
-        useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin createos-qemu
+    if ! getent passwd libvirt-qemu >/dev/null; then
+        need_root "adding the user libvirt-qemu"
+        useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin libvirt-qemu
     fi
-    if getent group kvm >/dev/null && [[ " $(id -nG createos-qemu) " != *" kvm "* ]]; then
-        need_root "adding createos-qemu to the group kvm"
-        usermod --append --groups kvm createos-qemu
+    if getent group kvm >/dev/null && [[ " $(id -nG libvirt-qemu) " != *" kvm "* ]]; then
+        need_root "adding libvirt-qemu to the group kvm"
+        usermod --append --groups kvm libvirt-qemu
     fi
 }
 

@@ -1,0 +1,54 @@
+"""The few words of libnftables' JSON (libnftables-json(5)) that our rules are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Expression = dict[str, Any]
+
+
+def meta(key: str) -> Expression:
+    """Return a packet's meta value: iifname, oifname, …"""
+    return {"meta": {"key": key}}
+
+
+def field(protocol: str, name: str) -> Expression:
+    """Return a header field."""
+    return {"payload": {"protocol": protocol, "field": name}}
+
+
+def concat(*parts: Any) -> Expression:
+    """Return several values as one key."""
+    return {"concat": list(parts)}
+
+
+def match(left: Expression, right: Any, *, op: str = "==") -> Expression:
+    """Return a comparison."""
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+def prefix(network: str) -> Any:
+    """Return a network as an element of an interval set."""
+    address, _, length = network.partition("/")
+    return {"prefix": {"addr": address, "len": int(length)}} if length else address
+
+
+def reject_tcp() -> Expression:
+    """Answer a TCP segment with a reset."""
+    return {"reject": {"type": "tcp reset"}}
+
+
+def reject() -> Expression:
+    """Answer with ICMP: administratively prohibited."""
+    return {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}
+
+
+ACCEPT: Expression = {"accept": None}
+DROP: Expression = {"drop": None}
+RETURN: Expression = {"return": None}
+MASQUERADE: Expression = {"masquerade": None}
+
+
+def goto(chain: str) -> Expression:
+    """Go on in another chain and do not come back."""
+    return {"goto": {"target": chain}}

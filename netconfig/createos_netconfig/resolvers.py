@@ -1,0 +1,35 @@
+"""The DNS servers this host uses, as far as a guest can use them too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+# systemd-resolved writes a loopback address into the first and the real servers into the second.
+FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
+
+
+def upstream_resolvers(files: Iterable[Path] = FILES) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Return the servers of the first file that names any outside this host; none when no file does."""
+    for file in files:
+        if found := _servers(file):
+            return found
+    return ()
+
+
+def _servers(file: Path) -> tuple[IPv4Address | IPv6Address, ...]:
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+    except OSError:
+        return ()
+    words = (line.split() for line in lines)
+    addresses = (_address(word[1]) for word in words if len(word) > 1 and word[0] == "nameserver")
+    return tuple(address for address in addresses if address and not address.is_loopback and not address.is_link_local)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
