@@ -31,7 +31,9 @@ class Settings(BaseSettings):
 
     libvirt_uri: str = Field("auto", description="auto, qemu:///system, or qemu:///embed?root=DIR")
     qemu_binary: str = Field("/usr/bin/qemu-system-x86_64", description="used by the probe and by libvirt")
-    qemu_user: str = Field("libvirt-qemu", description="unprivileged user that QEMU runs as; libvirt itself insists on libvirt-qemu")
+    qemu_user: str = Field(
+        "libvirt-qemu", description="unprivileged user that QEMU runs as; libvirt itself insists on libvirt-qemu"
+    )
     accelerator: Literal["auto", "kvm", "tcg"] = Field("auto", description="auto boots a probe guest to find out")
 
     subnet_v4: IPv4Network = Field(IPv4Network("10.77.0.0/16"), description="addresses of sandboxes")

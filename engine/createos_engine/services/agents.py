@@ -12,11 +12,14 @@ from createos_engine.paths import Paths
 class Agents:
     """Connected agents by sandbox id."""
 
-    def __init__(self, paths: Paths, on_lost: Callable[[str, str], None]) -> None:
-        """`on_lost(sandbox_id, reason)` is called when a connection that was up breaks by itself."""
+    def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._on_lost = on_lost
+        self._listeners: list[Callable[[str, str], None]] = []
         self._clients: dict[str, AgentClient] = {}
+
+    def on_lost(self, listener: Callable[[str, str], None]) -> None:
+        """Call *listener* with sandbox id and reason when a connection that was up breaks by itself."""
+        self._listeners.append(listener)
 
     async def connect(self, sandbox_id: str, *, deadline_s: float) -> AgentClient:
         """Connect and shake hands; raise GuestFailed when the agent does not answer or its root was not mounted."""
@@ -44,7 +47,7 @@ class Agents:
         return sandbox_id in self._clients
 
     async def disconnect(self, sandbox_id: str) -> None:
-        """Close the connection, if there is one, without calling `on_lost`."""
+        """Close the connection, if there is one, without telling anybody."""
         client = self._clients.pop(sandbox_id, None)
         if client:
             await client.close()
@@ -56,4 +59,5 @@ class Agents:
 
     def _lost(self, sandbox_id: str, reason: str) -> None:
         if self._clients.pop(sandbox_id, None):
-            self._on_lost(sandbox_id, reason)
+            for listener in self._listeners:
+                listener(sandbox_id, reason)

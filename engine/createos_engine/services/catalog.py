@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from createos_images.catalog import BUILT_INS
+from createos_images.builder import Base, find_base
+from createos_images.cache import Cache
+from createos_images.catalog import CATALOG
 from createos_images.errors import ImageError
-from createos_images.rootfs import Base, find_base
 
 from createos_engine.errors import HostFailed, Invalid
 from createos_engine.services.shapes import SHAPES
@@ -18,7 +19,7 @@ class ImageCatalog:
     """Shapes, and the built-in images that are built on this host."""
 
     def __init__(self, cache_dir: Path, default_rootfs: str) -> None:
-        self._cache_dir = cache_dir
+        self._cache = Cache(cache_dir)
         self._default = default_rootfs
 
     def shapes(self) -> Sequence[Shape]:
@@ -28,9 +29,7 @@ class ImageCatalog:
     def rootfs(self) -> Catalog:
         """Return the images on offer: those that are built."""
         entries = tuple(
-            CatalogEntry(name=image.name, description=image.description)
-            for image in BUILT_INS
-            if self._find(image.name)
+            CatalogEntry(name=image.name, description=image.description) for image in CATALOG if self._find(image.name)
         )
         return Catalog(entries=entries, default=self._default)
 
@@ -41,7 +40,7 @@ class ImageCatalog:
     def base(self, name: str) -> Base:
         """Return the base image of a name (empty: the default); raise Invalid (field rootfs) with the remedy."""
         wanted = name or self._default
-        if wanted not in {image.name for image in BUILT_INS}:
+        if wanted not in {image.name for image in CATALOG}:
             known = ", ".join(self.built()) or "none is built yet"
             raise Invalid(f"unknown rootfs: {wanted}", hint=f"choose one of: {known}", field="rootfs")
         base = self._find(wanted)
@@ -51,7 +50,7 @@ class ImageCatalog:
 
     def _find(self, name: str) -> Base | None:
         try:
-            return find_base(name, self._cache_dir)
+            return find_base(name, self._cache)
         except ImageError as exc:
             raise HostFailed(exc.reason, hint=exc.hint) from exc
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from createos_images.rootfs import Base
+from createos_images.builder import Base
 
 from createos_engine.errors import Invalid
 from createos_engine.services.catalog import ImageCatalog

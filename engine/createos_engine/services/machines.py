@@ -137,5 +137,5 @@ class Machines:
         said = f"; the console ends with: {' | '.join(lines)}" if lines else "; the console is empty"
         qemu = "QEMU is running" if running else "QEMU is not running"
         return GuestFailed(
-            f"the machine did not come up under {accelerator}: {exc.reason}; {qemu}{said}", hint=exc.hint, **exc.context
+            f"the machine did not come up under {accelerator}: {exc.reason}; {qemu}{said}", hint=exc.hint
         )

@@ -20,21 +20,18 @@ class Network:
     gateways = (str(GATEWAY_V4), str(GATEWAY_V6))
 
     def __init__(
-        self,
-        instance: Instance,
-        pool: Pool,
-        links: Links,
-        firewall: Firewall,
-        *,
-        qemu_uid: int,
-        resolvers: tuple[str, ...],
+        self, instance: Instance, pool: Pool, links: Links, firewall: Firewall, resolvers: tuple[str, ...]
     ) -> None:
         self._instance = instance
         self._pool = pool
         self._links = links
         self._firewall = firewall
-        self._qemu_uid = qemu_uid
         self.resolvers = resolvers
+
+    @property
+    def capacity(self) -> int:
+        """How many slots there are."""
+        return self._pool.capacity
 
     def endpoint(self, slot: int) -> Endpoint:
         """Return the interface name, MAC and addresses of a slot."""
@@ -43,15 +40,16 @@ class Network:
     async def install(self) -> None:
         """Put the base rules in place with the members they have; must come before the first tap."""
         with _netconfig_errors("the firewall could not be set up"):
-            await self._links.enable_forwarding()
             self._firewall.install()
+            self._links.enable_forwarding()
+            await self._links.enable_loopback()
 
     async def connect(self, slot: int) -> None:
         """Make the tap and admit it. Rules match on the prefix of the name, so a tap not yet admitted is refused."""
         endpoint = self.endpoint(slot)
         with _netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
             self._firewall.admit(endpoint)
-            await self._links.add_tap(endpoint, owner=self._qemu_uid)
+            await self._links.add_tap(endpoint)
 
     async def disconnect(self, slot: int) -> None:
         """Remove the tap, then its rules; what is gone already is fine."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._files: BootFiles | None = None
+        self._ready = asyncio.Event()
         self.reason = "createosd is starting"
 
     @property
@@ -35,6 +38,7 @@ class Progress:
     def ready(self, files: BootFiles) -> None:
         """Creates work from now on."""
         self._files, self.reason = files, ""
+        self._ready.set()
 
     def held_up(self, reason: str) -> None:
         """Creates cannot work, and this is why."""
@@ -45,3 +49,9 @@ class Progress:
         if self.reason or self._files is None:
             raise Unavailable(self.reason, hint="try again in a few seconds, or see createosd doctor")
         return self._files
+
+    async def wait_ready(self, deadline_s: float) -> None:
+        """Wait until creates can work; raise Unavailable with what is still missing after *deadline_s* seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), deadline_s)
+        self.require_ready()

@@ -91,7 +91,10 @@ class Sandboxes:
 
     async def delete(self, user: User, ref: str) -> Sandbox:
         """Begin the end of a sandbox and return it as `destroying`; one that has ended is returned as it is."""
-        sandbox = self._store.find(user.id, ref)
+        return await self.destroy(self._store.find(user.id, ref))
+
+    async def destroy(self, sandbox: Sandbox) -> Sandbox:
+        """Begin the end of a sandbox, whoever owns it."""
         if sandbox.state in TERMINAL or sandbox.state is State.DESTROYING:
             return sandbox
         sandbox = await self._store.move(sandbox.id, State.DESTROYING)

@@ -1,0 +1,115 @@
+"""The life of the daemon: bind the API, find out what works here, reconcile, serve until told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from createos_engine.api.app import create_app
+from createos_engine.api.server import ApiServer
+from createos_engine.errors import EngineError
+from createos_engine.instance import make_directories, own
+from createos_engine.lifecycle import TERMINAL
+from createos_engine.paths import Paths
+from createos_engine.services.bootfiles import find_boot_files
+from createos_engine.settings import Settings
+from createos_engine.wiring import Engine, open_engine
+from createos_engine.words import Accelerator, State
+
+log = structlog.get_logger(__name__)
+
+DRAIN_S = 10.0
+RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A daemon whose API answers; `url` is its TCP address."""
+
+    engine: Engine
+    url: str
+
+    async def mint_key(self) -> str:
+        """Return an API key of the user this process runs as."""
+        accounts = self.engine.accounts
+        return await accounts.mint_token(await accounts.by_uid(os.getuid()), "ephemeral")
+
+    async def destroy_everything(self) -> None:
+        """End every sandbox and remove the network; for an engine that nobody will start again."""
+        store = self.engine.store
+        for row in store.in_states(frozenset(State) - TERMINAL):
+            await self.engine.sandboxes.destroy(row)
+        await self.engine.background.drain("destroy", DRAIN_S)
+        for row in store.in_states({State.DESTROYING}):
+            log.error("a sandbox could not be destroyed", sandbox=row.id)
+        await self.engine.network.remove()
+
+
+@asynccontextmanager
+async def running_daemon(settings: Settings) -> AsyncIterator[Daemon]:
+    """Run a daemon for the time of a block; its sandboxes are left running at the end."""
+    paths = Paths(settings.state_dir, settings.run_dir)
+    make_directories(paths)
+    with own(paths) as instance_id:
+        async with open_engine(settings, paths, instance_id) as engine:
+            app = create_app(engine.services, allowed_hosts=settings.allowed_hosts)
+            server = ApiServer(
+                app,
+                unix_socket=paths.api_socket,
+                socket_group=settings.socket_group,
+                host=settings.listen_host,
+                port=settings.listen_port,
+            )
+            await server.start()
+            engine.background.start("start", _start(engine, settings, paths))
+            try:
+                yield Daemon(engine, server.url)
+            finally:
+                await engine.background.drain("create", DRAIN_S)
+                await server.stop(DRAIN_S)
+
+
+async def serve_forever(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, or until a bug ends a background task."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running_daemon(settings) as daemon:
+        log.info("serving", url=daemon.url, socket=str(Paths(settings.state_dir, settings.run_dir).api_socket))
+        told: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+        failed = daemon.engine.background.failed
+        await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        log.info("stopping; sandboxes keep running")
+        if failed.done():
+            failed.result()
+
+
+async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
+    """Make creates possible; what stands in the way is said in readyz and tried again."""
+    while True:
+        try:
+            await engine.network.install()
+            files = await find_boot_files(settings, paths.probe)
+            await engine.connection.open(hide_kvm=files.accelerator is Accelerator.TCG)
+            await engine.reconciler.run()
+            break
+        except EngineError as exc:
+            log.error("cannot start yet", reason=exc.sentence, **exc.context)
+            engine.progress.held_up(exc.sentence)
+            await asyncio.sleep(RETRY_S)
+
+    def reconcile_again() -> None:
+        engine.background.start("reconcile", engine.reconciler.run())
+
+    engine.connection.on_back(reconcile_again)
+    engine.background.every(settings.reconcile_every_s, "reconcile", engine.reconciler.run)
+    engine.progress.ready(files)
+    log.info("ready", accelerator=files.accelerator, reason=files.accelerator_reason)

@@ -1,0 +1,137 @@
+"""The one place that constructs drivers and services."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from ipaddress import ip_address, ip_network
+
+from createos_netconfig.addresses import Pool
+from createos_netconfig.firewall import Firewall
+from createos_netconfig.links import Links
+from createos_netconfig.names import Instance
+from createos_netconfig.nft import Nft
+from createos_netconfig.resolvers import upstream_resolvers
+from createos_netconfig.ruleset import Policy
+
+from createos_engine.api.ports import Services
+from createos_engine.drivers.disk import Disks
+from createos_engine.drivers.libvirt.connection import LibvirtConnection
+from createos_engine.drivers.libvirt.domains import LibvirtHypervisor
+from createos_engine.errors import Invalid
+from createos_engine.paths import Paths
+from createos_engine.services.accounts import Accounts
+from createos_engine.services.agents import Agents
+from createos_engine.services.background import Background
+from createos_engine.services.catalog import ImageCatalog
+from createos_engine.services.drafts import Drafts
+from createos_engine.services.exec import Execs
+from createos_engine.services.health import Health
+from createos_engine.services.locks import SandboxLocks
+from createos_engine.services.losses import Losses
+from createos_engine.services.machines import Machines
+from createos_engine.services.network import Network
+from createos_engine.services.progress import Progress
+from createos_engine.services.reconcile import Reconciler
+from createos_engine.services.sandboxes import Sandboxes
+from createos_engine.settings import Settings
+from createos_engine.store.accounts import AccountStore
+from createos_engine.store.database import Database
+from createos_engine.store.sandboxes import SandboxStore
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The parts that the daemon itself drives; everything else hangs on them."""
+
+    services: Services
+    accounts: Accounts
+    store: SandboxStore
+    sandboxes: Sandboxes
+    reconciler: Reconciler
+    network: Network
+    connection: LibvirtConnection
+    background: Background
+    progress: Progress
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings, paths: Paths, instance_id: str) -> AsyncIterator[Engine]:
+    """Build an engine over directories that exist and are ours. Closing it leaves machines, links and rules alone."""
+    instance = Instance(instance_id)
+    async with AsyncExitStack() as closing:
+        database = Database(paths.database)
+        closing.callback(database.close)
+        links = await closing.enter_async_context(Links(instance))
+        connection = LibvirtConnection(settings.libvirt_uri, paths.libvirt_root, qemu_user=settings.qemu_user)
+        closing.push_async_callback(connection.close)
+        background = Background()
+        agents = Agents(paths)
+        closing.push_async_callback(agents.close)
+        closing.push_async_callback(background.close)
+        yield _assemble(settings, paths, instance, database, links, connection, background, agents)
+
+
+def _assemble(
+    settings: Settings,
+    paths: Paths,
+    instance: Instance,
+    database: Database,
+    links: Links,
+    connection: LibvirtConnection,
+    background: Background,
+    agents: Agents,
+) -> Engine:
+    store, locks, progress = SandboxStore(database), SandboxLocks(), Progress()
+    network = _network(settings, instance, links)
+    hypervisor = LibvirtHypervisor(
+        connection, instance.id, qemu_binary=settings.qemu_binary, logs=paths.libvirt_root / "log" / "qemu"
+    )
+    machines = Machines(hypervisor, Disks(), network, agents, paths, instance.id)
+    losses = Losses(store, hypervisor, machines, agents, locks, background, paths)
+    hypervisor.on_stopped(losses.machine_stopped)
+    agents.on_lost(losses.agent_lost)
+    host_id = f"host-{socket.gethostname()}"
+    catalog = ImageCatalog(settings.cache_dir, settings.default_rootfs)
+    drafts = Drafts(store, catalog, region=settings.region, host_id=host_id)
+    sandboxes = Sandboxes(store, machines, network, drafts, locks, background, progress, settings)
+    keep = timedelta(seconds=settings.keep_destroyed_s)
+    accounts = Accounts(AccountStore(database))
+    return Engine(
+        services=Services(
+            sandboxes=sandboxes,
+            execs=Execs(store, agents, output_limit_bytes=settings.exec_output_limit_mib * _MIB),
+            catalog=catalog,
+            health=Health(store, progress, host_id=host_id, images=catalog.built),
+            accounts=accounts,
+            region=settings.region,
+            version=version("createos-local"),
+        ),
+        accounts=accounts,
+        store=store,
+        sandboxes=sandboxes,
+        reconciler=Reconciler(
+            store, hypervisor, network, machines, agents, sandboxes, losses, locks, paths, keep_destroyed=keep
+        ),
+        network=network,
+        connection=connection,
+        background=background,
+        progress=progress,
+    )
+
+
+def _network(settings: Settings, instance: Instance, links: Links) -> Network:
+    try:
+        resolvers = tuple(map(ip_address, settings.resolvers)) or upstream_resolvers()
+        policy = Policy(tuple(map(ip_network, settings.allow_private)), resolvers)
+    except ValueError as exc:
+        raise Invalid(f"a setting is wrong: {exc}", hint="correct resolvers or allow_private") from exc
+    pool = Pool(settings.subnet_v4, settings.subnet_v6)
+    firewall = Firewall(instance, pool, policy, Nft())
+    return Network(instance, pool, links, firewall, tuple(map(str, resolvers)))
