@@ -44,6 +44,8 @@ async def _answer(check: Check) -> Finding:
             return await check.ask()
     except TimeoutError:
         return failed(check.name, f"no answer within {check.deadline_s:g} s", "look at dmesg and the machine's load")
+    except PermissionError as exc:
+        return failed(check.name, f"this user may not look: {exc}", "sudo createosd doctor")
     except EngineError as exc:
         return failed(check.name, exc.reason, exc.hint)
     except Exception as exc:

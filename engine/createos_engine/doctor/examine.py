@@ -37,14 +37,17 @@ def _machine(settings: Settings) -> list[Check]:
 
 
 def _network() -> list[Check]:
-    return [quick("forwarding", network.forwarding)]
+    return [
+        quick("forwarding", network.forwarding),
+        blocking("nftables", network.nftables),
+        blocking("firewalls", network.firewalls),
+    ]
 
 
 def _engine(settings: Settings, paths: Paths) -> list[Check]:
     cache = Cache(settings.cache_dir)
-    uri = choose_uri(settings.libvirt_uri, paths.libvirt_root)
     return [
-        Check("libvirt", lambda: engine.libvirt(uri)),
+        Check("libvirt", lambda: engine.libvirt(choose_uri(settings.libvirt_uri, paths.libvirt_root))),
         blocking("kernel", lambda: engine.boot_files(cache)),
         blocking("images", lambda: engine.images(cache, settings.default_rootfs)),
         Check("accelerator", lambda: accelerator(settings, paths.probe), PROBE_DEADLINE_S),

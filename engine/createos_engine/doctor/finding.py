@@ -58,14 +58,14 @@ def as_json(findings: Sequence[Finding]) -> str:
         {"check": found.check, "verdict": found.verdict.value.lower(), "detail": found.detail, "fix": found.fix}
         for found in findings
     ]
-    return json.dumps({"ok": exit_code(findings) == 0, "findings": rows}, indent=2)
+    return json.dumps({"ok": exit_code(findings) == 0, "findings": rows}, indent=2) + "\n"
 
 
 def render(findings: Sequence[Finding], width: int = 100) -> str:
     """Return a table for people, at most *width* columns wide except for fixes, which stay whole to be copied."""
     column = max((len(found.check) for found in findings), default=0)
     lines = [line for found in findings for line in _lines(found, column, width)]
-    return "\n".join([*lines, "", _summary(findings)])
+    return "".join(f"{line}\n" for line in [*lines, "", _summary(findings)])
 
 
 def _lines(found: Finding, column: int, width: int) -> list[str]:

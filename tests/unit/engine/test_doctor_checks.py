@@ -48,6 +48,13 @@ async def test_an_expected_failure_keeps_its_sentence_and_its_remedy() -> None:
     assert found == Finding("broken", Verdict.FAIL, "libvirt refused", "start libvirtd")
 
 
+async def test_what_only_root_may_see_is_asked_for_with_sudo() -> None:
+    (found,) = await run([breaking(PermissionError(13, "Permission denied"))])
+
+    assert found.verdict is Verdict.FAIL
+    assert found.fix == "sudo createosd doctor"
+
+
 async def test_a_bug_in_a_check_is_a_finding_that_names_it() -> None:
     (found,) = await run([breaking(ZeroDivisionError("oops"))])
 

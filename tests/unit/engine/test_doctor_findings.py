@@ -40,8 +40,8 @@ def test_long_details_wrap_and_long_fixes_stay_whole() -> None:
 
 
 def test_a_machine_with_warnings_alone_can_run_sandboxes() -> None:
-    assert render([FINE, LESSER]).endswith("Sandboxes can run here, with 1 warning.")
-    assert render([FINE]).endswith("Sandboxes can run here.")
+    assert render([FINE, LESSER]).endswith("Sandboxes can run here, with 1 warning.\n")
+    assert render([FINE]).endswith("Sandboxes can run here.\n")
 
 
 def test_json_carries_every_field_and_the_sum() -> None:
