@@ -5,7 +5,6 @@ cd "$(dirname "$0")/.." || exit 1
 source scripts/lib.sh
 
 venv=$PWD/.venv
-stamp=$venv/.installed
 python=${PYTHON:-python3}
 rootfs=(busybox:1 devbox:1 debian:12)
 
@@ -72,10 +71,13 @@ add_user() {
     fi
 }
 
-# What the virtual environment depends on; an editable install points at this very folder.
-venv_key() {
-    printf '%s\n' "$PWD" "$("$python" --version)"
-    cat requirements.lock pyproject.toml
+# done_for PART FILE…: true if PART was installed from these very files, in this place and for this Python.
+done_for() {
+    [[ -f $venv/.$1 && $(<"$venv/.$1") == "$(key_of "${@:2}")" ]]
+}
+
+key_of() {
+    { printf '%s\n' "$PWD" "$("$python" --version)" && cat "$@"; } | sha256sum
 }
 
 pip_install() {
@@ -93,17 +95,17 @@ install_locked() {
 }
 
 install_venv() {
-    local key
-    key=$(venv_key | sha256sum)
-    if [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$key" ]]; then
-        return
-    fi
     if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         step "Create the virtual environment" "$python" -m venv --clear "$venv"
     fi
-    step "Install the locked Python packages" install_locked
-    step "Install createos-local itself" pip_install --no-deps --no-build-isolation --editable .
-    printf '%s\n' "$key" >"$stamp"
+    if ! done_for locked requirements.lock; then
+        step "Install the locked Python packages" install_locked
+        key_of requirements.lock >"$venv/.locked"
+    fi
+    if ! done_for installed pyproject.toml; then
+        step "Install createos-local itself" pip_install --no-deps --no-build-isolation --editable .
+        key_of pyproject.toml >"$venv/.installed"
+    fi
 }
 
 # The two commands on the PATH, unless somebody else's are there: the official client is also called createos.
