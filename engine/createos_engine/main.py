@@ -108,7 +108,7 @@ def show_settings(config: Config = None) -> None:
 
 
 def _run(settings: Settings, work: Callable[[Settings], Awaitable[Any]]) -> Any:
-    import uvloop
+    import asyncio
 
     from createos_engine import logs
 
@@ -119,7 +119,8 @@ def _run(settings: Settings, work: Callable[[Settings], Awaitable[Any]]) -> Any:
     async def main() -> Any:
         return await work(settings)
 
-    return uvloop.run(main())
+    # not uvloop: it knows no netlink sockets
+    return asyncio.run(main())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,33 @@
+"""The application: every route, every handler of failures."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from createos_engine.api import accounts, catalog, exec, health, sandboxes
+from createos_engine.api.asgi import Entrance
+from createos_engine.api.envelope import engine_error, http_error, malformed
+from createos_engine.api.ports import Services
+from createos_engine.errors import EngineError
+
+
+def create_app(services: Services, *, allowed_hosts: tuple[str, ...] = ()) -> FastAPI:
+    """Return the app over *services*; *allowed_hosts* are Host names on TCP beside the loopback ones."""
+    app = FastAPI(
+        title="createos-local",
+        version=services.version,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.services = services
+    for module in (health, catalog, accounts, exec, sandboxes):
+        app.include_router(module.router)
+    app.add_exception_handler(EngineError, engine_error)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_middleware(Entrance, allowed_hosts=allowed_hosts)
+    return app

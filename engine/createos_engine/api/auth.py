@@ -1,0 +1,59 @@
+"""Who is asking (wire-api 4.1): one credential header, or the peer of the unix socket."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from createos_engine.api.asgi import PEER_UID
+from createos_engine.api.ports import Services
+from createos_engine.errors import Forbidden, Unauthenticated
+from createos_engine.words import User
+
+_HEADERS = ("x-api-key", "x-access-token", "x-auth-token", "authorization")
+
+
+def services(request: Request) -> Services:
+    """Return the services of the app."""
+    found: Services = request.app.state.services
+    return found
+
+
+Ported = Annotated[Services, Depends(services)]
+
+
+async def caller(request: Request, ported: Ported) -> User:
+    """Return the user whose credential the request carries, else the unix socket's peer; else Unauthenticated."""
+    given = [(name, value) for name in _HEADERS if (value := request.headers.get(name))]
+    if len(given) > 1:
+        names = ", ".join(name for name, _ in given)
+        raise Unauthenticated(f"more than one credential was sent ({names})", hint="send one of them", field="auth")
+    if given:
+        return await ported.accounts.by_token(_token(*given[0]))
+    if (uid := request.scope.get(PEER_UID)) is not None:
+        return await ported.accounts.by_uid(uid)
+    raise Unauthenticated("no credential was sent", hint="send X-Api-Key, or run createos login", field="auth")
+
+
+Caller = Annotated[User, Depends(caller)]
+
+
+async def local_caller(request: Request, ported: Ported) -> User:
+    """Return the user of the unix socket's peer; Forbidden for everybody else."""
+    uid = request.scope.get(PEER_UID)
+    if uid is None:
+        raise Forbidden("only a local user on the unix socket may do this", hint="use the socket of createosd")
+    return await ported.accounts.by_uid(uid)
+
+
+LocalCaller = Annotated[User, Depends(local_caller)]
+
+
+def _token(header: str, value: str) -> str:
+    if header != "authorization":
+        return value.strip()
+    scheme, _, token = value.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("Authorization must be a Bearer token", hint="or send X-Api-Key", field="auth")
+    return token.strip()

@@ -1,0 +1,186 @@
+"""Wire models of requests: their form is checked here, their meaning by the services (wire-api 5.1, 7.1)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, field_validator
+
+from createos_engine.words import Command, NewSandbox
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_ID = re.compile(r"sb[-_][0-9a-z]{26}", re.IGNORECASE)
+_ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY_TYPES = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-sha2-")
+
+ENV_ENTRIES, ENV_VALUE_BYTES, ENV_TOTAL_BYTES = 64, 4096, 65_536
+LARGEST_DISK_MIB = 2**31 - 1
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("a NUL character is not allowed; leave it out")
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError("a lone surrogate is not text; send valid Unicode") from exc
+    return value
+
+
+Text = Annotated[StrictStr, AfterValidator(_text)]
+
+
+def check_env(envs: dict[str, str]) -> dict[str, str]:
+    """Return *envs*, or raise ValueError for the first rule of 5.1 that is broken."""
+    if len(envs) > ENV_ENTRIES:
+        raise ValueError(f"{len(envs)} variables are too many; at most {ENV_ENTRIES} are allowed")
+    for key, value in envs.items():
+        if not _ENV_KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is no variable name; use letters, digits and _, not beginning with a digit")
+        if len(value.encode()) > ENV_VALUE_BYTES:
+            raise ValueError(f"the value of {key} is longer than {ENV_VALUE_BYTES} bytes; shorten it or push a file")
+    if sum(len(key) + len(value.encode()) for key, value in envs.items()) > ENV_TOTAL_BYTES:
+        raise ValueError(f"all variables together have more than {ENV_TOTAL_BYTES} bytes; push a file instead")
+    return envs
+
+
+def check_pubkey(key: str) -> str:
+    """Return an OpenSSH public key without surrounding space, or raise ValueError."""
+    words = key.strip().split(None, 2)
+    if len(words) < 2 or not words[0].startswith(_KEY_TYPES) or "\n" in key.strip():
+        raise ValueError("an SSH key must be one line in OpenSSH format, like: ssh-ed25519 AAAA… comment")
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+    except binascii.Error as exc:
+        raise ValueError(
+            "an SSH key has a second word that is not base64; copy the whole line of the .pub file"
+        ) from exc
+    kind = words[0].encode()
+    if blob[: 4 + len(kind)] != len(kind).to_bytes(4) + kind:
+        raise ValueError(f"an SSH key says {words[0]} but is of another type; copy the whole line of the .pub file")
+    return key.strip()
+
+
+class Lenient(BaseModel):
+    """Unknown fields are ignored: older and newer clients send more (wire-api 5.1)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class NetworkRef(Lenient):
+    """A network to join, by name or id."""
+
+    id: Text
+
+
+class DiskRef(Lenient):
+    """An S3 disk to mount."""
+
+    disk_id: Text
+    mount_path: Text
+    sub_path: Text | None = None
+
+
+class CreateRequest(Lenient):
+    """POST /v1/sandboxes."""
+
+    shape: Text
+    rootfs: Text | None = None
+    name: Text | None = None
+    disk_mib: StrictInt | None = Field(None, ge=0, le=LARGEST_DISK_MIB)
+    ssh_pubkeys: list[Text] | None = None
+    envs: dict[Text, Text] | None = None
+    ingress_enabled: StrictBool | None = None
+    networks: list[NetworkRef] | None = None
+    disks: list[DiskRef] | None = None
+    egress: list[Text] | None = None
+    auto_pause_after_seconds: StrictInt | None = Field(None, ge=60, le=86_400)
+    region: Text | None = None
+    host_id: Text | None = None
+    node_selector: dict[Text, Text] | None = None
+    bandwidth_quota_bytes: StrictInt | None = None
+
+    @field_validator("shape")
+    @classmethod
+    def _shape_is_named(cls, shape: str) -> str:
+        if not shape:
+            raise ValueError("shape is required")
+        return shape
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_label(cls, name: str | None) -> str | None:
+        if name and _ID.fullmatch(name):
+            raise ValueError("a name must not look like a sandbox id; choose another")
+        if name and not _NAME.fullmatch(name):
+            raise ValueError(
+                "a name has 1 to 63 characters of a-z, 0-9 and -, and begins and ends with a letter or digit"
+            )
+        return name
+
+    @field_validator("envs")
+    @classmethod
+    def _envs_fit(cls, envs: dict[str, str] | None) -> dict[str, str] | None:
+        return envs and check_env(envs)
+
+    @field_validator("ssh_pubkeys")
+    @classmethod
+    def _keys_are_keys(cls, keys: list[str] | None) -> list[str] | None:
+        return keys and [check_pubkey(key) for key in keys]
+
+    @field_validator("bandwidth_quota_bytes")
+    @classmethod
+    def _quota_is_not_settable(cls, quota: int | None) -> int | None:
+        if quota:
+            raise ValueError("the bandwidth quota cannot be set; leave it out")
+        return quota
+
+    def meaning(self) -> NewSandbox:
+        """Return what is wanted, as the services know it."""
+        given: dict[str, Any] = {
+            "shape": self.shape,
+            "name": self.name,
+            "rootfs": self.rootfs,
+            "disk_mib": self.disk_mib,
+            "ssh_pubkeys": tuple(self.ssh_pubkeys or ()),
+            "envs": self.envs,
+            "ingress_enabled": self.ingress_enabled,
+            "networks": tuple(network.id for network in self.networks or ()),
+            "disks": tuple(disk.disk_id for disk in self.disks or ()),
+            "egress": tuple(self.egress or ()),
+            "auto_pause_after_seconds": self.auto_pause_after_seconds,
+            "region": self.region,
+            "host_id": self.host_id,
+            "node_selector": self.node_selector,
+        }
+        return NewSandbox(**{key: value for key, value in given.items() if value is not None})
+
+
+class ExecRequest(Lenient):
+    """POST /v1/sandboxes/{id}/exec."""
+
+    cmd: Text
+    args: list[Text] | None = None
+    stdin: StrictStr | None = None
+    env: dict[Text, Text] | None = None
+    stream: StrictBool | None = None
+
+    @field_validator("cmd")
+    @classmethod
+    def _cmd_is_named(cls, cmd: str) -> str:
+        if not cmd:
+            raise ValueError("cmd is required")
+        return cmd
+
+    @field_validator("env")
+    @classmethod
+    def _env_fits(cls, env: dict[str, str] | None) -> dict[str, str] | None:
+        return env and check_env(env)
+
+    def meaning(self) -> Command:
+        """Return the command, as the services know it."""
+        stdin = (self.stdin or "").encode(errors="replace")
+        return Command(cmd=self.cmd, args=tuple(self.args or ()), stdin=stdin, env=dict(self.env or {}))

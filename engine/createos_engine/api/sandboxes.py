@@ -1,0 +1,68 @@
+"""Routes of sandboxes (wire-api 5.1-5.4)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from createos_engine.api import views
+from createos_engine.api.auth import Caller, Ported
+from createos_engine.api.envelope import listing, success
+from createos_engine.api.paging import Limit, Offset, page_of
+from createos_engine.api.requests import CreateRequest
+from createos_engine.errors import Invalid
+from createos_engine.words import State
+
+router = APIRouter(prefix="/v1/sandboxes", tags=["sandboxes"])
+
+
+@router.post("")
+async def create_sandbox(wanted: CreateRequest, user: Caller, ported: Ported) -> JSONResponse:
+    """Create a sandbox and answer when it runs."""
+    row = await ported.sandboxes.create(user, wanted.meaning())
+    return success(views.created(row, ported.region))
+
+
+@router.get("")
+async def list_sandboxes(
+    user: Caller,
+    ported: Ported,
+    limit: Limit = None,
+    offset: Offset = None,
+    status: Annotated[str | None, Query(description="One of the ten states.")] = None,
+) -> JSONResponse:
+    """List the caller's sandboxes, newest first."""
+    page = page_of(limit, offset)
+    rows, total = await ported.sandboxes.list(user, page, _state(status))
+    return listing([views.sandbox(row, ported.region) for row in rows], total, page.limit, page.offset)
+
+
+@router.get("/by-ip/{ip}")
+async def get_sandbox_by_ip(ip: str, user: Caller, ported: Ported) -> JSONResponse:
+    """Return the live sandbox with this address."""
+    return success(views.sandbox(await ported.sandboxes.by_ip(user, ip), ported.region))
+
+
+@router.get("/{sandbox_id}")
+async def get_sandbox(sandbox_id: str, user: Caller, ported: Ported) -> JSONResponse:
+    """Return one sandbox, by id or name."""
+    return success(views.sandbox(await ported.sandboxes.get(user, sandbox_id), ported.region))
+
+
+@router.delete("/{sandbox_id}")
+async def delete_sandbox(sandbox_id: str, user: Caller, ported: Ported) -> JSONResponse:
+    """Begin the end of a sandbox; repeatable."""
+    row = await ported.sandboxes.delete(user, sandbox_id)
+    return success({"id": row.id, "status": row.state.value})
+
+
+def _state(status: str | None) -> State | None:
+    if not status:
+        return None
+    try:
+        return State(status)
+    except ValueError as exc:
+        known = ", ".join(State)
+        raise Invalid(f"unknown status: {status}", hint=f"use one of {known}", field="status") from exc

@@ -1,0 +1,114 @@
+"""Wire models of answers: what is absent is left out, never null (wire-api 0.3, 5.1, 5.2)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from createos_engine.words import Catalog, Counts, Host, Readiness, Sandbox, Shape, State, User
+
+UNMETERED = -1
+View = dict[str, Any]
+
+
+def moment(when: datetime) -> str:
+    """Return RFC 3339 in UTC with exactly three fractional digits, which every client can parse (wire-api 3)."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
+
+
+def sandbox(row: Sandbox, region: str) -> View:
+    """Return the view of 5.2; `reason` is an addition: why a sandbox is in error or failed."""
+    view: View = {
+        "id": row.id,
+        "name": row.name,
+        "status": row.state.value,
+        "shape": row.shape,
+        "rootfs": row.rootfs,
+        "region": region,
+        "vcpu": row.vcpu,
+        "mem_mib": row.mem_mib,
+        "disk_mib": row.disk_mib,
+        "created_at": moment(row.created_at),
+        "created_by": row.created_by,
+        "ingress_enabled": row.ingress_enabled,
+    }
+    optional: dict[str, Any] = {
+        "ip": row.ip if row.state is not State.CREATING else "",
+        "running_at": row.running_at and moment(row.running_at),
+        "destroyed_at": row.destroyed_at and moment(row.destroyed_at),
+        "spawn_ms": row.spawn_ms,
+        "egress": list(row.egress),
+        "envs": sorted(row.envs),
+        "ssh_pubkeys": list(row.ssh_pubkeys),
+        "auto_pause_after_seconds": row.auto_pause_after_seconds,
+        "reason": row.reason,
+    }
+    return view | {key: value for key, value in optional.items() if value not in (None, "", [])}
+
+
+def created(row: Sandbox, region: str) -> View:
+    """Return the answer of a create: the union of 5.1 and the view."""
+    return sandbox(row, region) | {"egress": list(row.egress), "bandwidth_quota_bytes": UNMETERED}
+
+
+def shape(row: Shape) -> View:
+    """Return a row of GET /v1/shapes."""
+    view: View = {
+        "id": row.id,
+        "vcpu": row.vcpu,
+        "mem_mib": row.mem_mib,
+        "default_disk_mib": row.default_disk_mib,
+    }
+    return view | ({"cpu_quota_pct": row.cpu_quota_pct} if row.cpu_quota_pct is not None else {})
+
+
+def catalog(rows: Catalog) -> View:
+    """Return the answer of GET /v1/rootfs."""
+    entries = []
+    for row in rows.entries:
+        entry: View = {"name": row.name, "description": row.description}
+        if row.deprecated:
+            entry["deprecated"] = True
+        if row.successor:
+            entry["successor"] = row.successor
+        entries.append(entry)
+    return {"rootfs": [row.name for row in rows.entries], "default": rows.default, "entries": entries}
+
+
+def host(row: Host) -> View:
+    """Return a row of GET /v1/hosts; `accelerator` is an addition."""
+    return {
+        "id": row.id,
+        "status": row.status,
+        "free_mib": row.free_mib,
+        "vm_count": row.vm_count,
+        "rootfses": list(row.rootfses),
+        "accelerator": row.accelerator.value,
+    }
+
+
+def readiness(state: Readiness) -> View:
+    """Return the answer of GET /readyz; `notes` is an addition."""
+    view: View = {"ready": state.ready}
+    if state.reason:
+        view["reason"] = state.reason
+    if state.notes:
+        view["notes"] = list(state.notes)
+    return view
+
+
+def whoami(user: User, counts: Counts) -> View:
+    """Return the answer of GET /v1/whoami."""
+    stats = {"running": counts.running, "paused": counts.paused, "other": counts.other, "total": counts.total}
+    return {"user_id": user.id, "stats": stats}
+
+
+def account(user: User) -> View:
+    """Return the user as the main API of the hosted service does (wire-api 4.2)."""
+    return {
+        "id": user.id,
+        "username": user.name,
+        "displayName": user.name,
+        "email": f"{user.name.replace(' ', '-')}@localhost",
+        "createdAt": moment(user.created_at),
+    }
