@@ -94,8 +94,14 @@ install_locked() {
         && pip_install --require-hashes --no-build-isolation --requirement requirements.lock
 }
 
+# False for a folder that was moved, too: the commands in it name the old place.
+usable_venv() {
+    grep -qsF "$venv" "$venv/bin/activate" \
+        && "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
 install_venv() {
-    if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if ! usable_venv; then
         step "Create the virtual environment" "$python" -m venv --clear "$venv"
     fi
     if ! done_for locked requirements.lock; then
@@ -117,8 +123,8 @@ link_commands() {
             ln -sfn "$venv/bin/$name" "$link"
         fi
         found=$(command -v "$name" || true)
-        [[ $(readlink -f "${found:-/nonexistent}") == "$venv/bin/$name" ]] || say \
-            "  note: the PATH finds ${found:-no} $name; ours is $venv/bin/$name"
+        [[ $(readlink -f "${found:-/nonexistent}") == "$venv/bin/$name" ]] \
+            || say "  note: $name on the PATH is ${found:-missing}, this one is $venv/bin/$name"
     done
 }
 
