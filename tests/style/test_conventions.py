@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from createos_engine.settings import Settings
 
 TOP = Path(__file__).parents[2]
+SETTINGS_PAGE = TOP / "docs" / "settings.md"
 FOLDERS = ("engine", "cli", "netconfig", "images", "scripts", "tests")
 LONGEST_MODULE_LINES = 300
 REFUSED_NAMES = {"utils.py", "helpers.py", "common.py", "manager.py", "misc.py"}
@@ -66,3 +68,16 @@ def test_debian_packages_have_a_reason() -> None:
     lines = (TOP / "scripts" / "packages.txt").read_text().splitlines()
 
     assert [line for line in lines if not re.match(r"#|[a-z0-9.+-]+ +# \w", line)] == []
+
+
+def test_every_path_that_contributors_are_sent_to_exists() -> None:
+    named = set(re.findall(r"`([a-z.]+/[\w./-]*)`", (TOP / "CONTRIBUTING.md").read_text()))
+
+    assert [name for name in sorted(named) if not (TOP / name).exists()] == []
+
+
+@pytest.mark.skipif(not SETTINGS_PAGE.exists(), reason="the page of settings is not written yet")
+def test_every_setting_is_documented() -> None:
+    page = SETTINGS_PAGE.read_text()
+
+    assert [name for name in Settings.model_fields if f"| {name} |" not in page] == []
