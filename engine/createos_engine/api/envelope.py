@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from createos_engine.api.malformed import sentences
 from createos_engine.errors import (
     Conflict,
     EngineError,
@@ -46,7 +47,7 @@ def status_of(error: EngineError) -> HTTPStatus:
 
 def success(data: Any, status: int = HTTPStatus.OK) -> JSONResponse:
     """Wrap a payload."""
-    return JSONResponse({"status": "success", "data": data}, status_code=status)
+    return JSONResponse({"status": "success", "data": data}, status_code=status, headers=_retry(status))
 
 
 def listing(rows: list[Any], total: int, limit: int, offset: int) -> JSONResponse:
@@ -55,14 +56,17 @@ def listing(rows: list[Any], total: int, limit: int, offset: int) -> JSONRespons
     return success({"data": rows, "pagination": pagination})
 
 
-def failure(status: int, data: str | Mapping[str, str]) -> JSONResponse:
+def failure(status: int, data: str | Mapping[str, str], *, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Wrap a failure. A 5xx carries `message` and `code` as well as the `data` that the official CLI shows."""
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return JSONResponse({"status": "fail", "data": data}, status_code=status)
+        return JSONResponse({"status": "fail", "data": data}, status_code=status, headers=headers)
     text = data if isinstance(data, str) else "; ".join(data.values())
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     body = {"status": "error", "message": text, "code": int(status), "data": text}
-    return JSONResponse(body, status_code=status, headers=headers)
+    return JSONResponse(body, status_code=status, headers=_retry(status))
+
+
+def _retry(status: int) -> dict[str, str] | None:
+    return {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
 
 
 async def engine_error(_: Request, error: Exception) -> JSONResponse:
@@ -77,29 +81,16 @@ async def engine_error(_: Request, error: Exception) -> JSONResponse:
 async def malformed(_: Request, error: Exception) -> JSONResponse:
     """Answer a request whose form is wrong: one sentence for each field."""
     assert isinstance(error, RequestValidationError)
-    sentences: dict[str, str] = {}
-    for problem in error.errors():
-        field = ".".join(str(part) for part in problem["loc"][1:]) or "body"
-        if problem["type"] == "json_invalid":
-            field = "body"
-        sentences.setdefault(field, _sentence(problem))
-    return failure(HTTPStatus.BAD_REQUEST, sentences)
-
-
-def _sentence(problem: Mapping[str, Any]) -> str:
-    text = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "missing":
-        return f"{problem['loc'][-1]} is required"
-    if problem["type"] == "json_invalid":
-        return f"the body is not valid JSON: {problem.get('ctx', {}).get('error', text)}"
-    return text[:1].lower() + text[1:]
+    return failure(HTTPStatus.BAD_REQUEST, sentences(error.errors()))
 
 
 async def http_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer an unknown route or method."""
+    """Answer what the framework refuses: unknown routes and methods, bodies that cannot be read."""
     assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return failure(error.status_code, f"this server does not offer {request.method} {request.url.path}")
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return failure(error.status_code, f"{request.method} is not allowed on {request.url.path}")
-    return failure(error.status_code, str(error.detail))
+    status = HTTPStatus(error.status_code)
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+        text = f"this server does not offer {request.method} {request.url.path}"
+        return failure(status, text, headers=error.headers)
+    if status is HTTPStatus.BAD_REQUEST:
+        return failure(status, {"body": "the body cannot be read as JSON"})
+    return failure(status, str(error.detail))
