@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import secrets
 from http import HTTPStatus
+from time import perf_counter
 from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from createos_engine.api.envelope import failure
-from createos_engine.errors import TooLarge
 
 log = structlog.get_logger(__name__)
 
 BODY_LIMIT_BYTES = 16 * 2**20
 PEER_UID = "createos.peer_uid"
+_TOO_LARGE = f"a request body may have {BODY_LIMIT_BYTES} bytes; send large input as a file"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -25,7 +27,7 @@ class Entrance:
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: tuple[str, ...]) -> None:
         self._app = app
-        self._hosts = _LOOPBACK | frozenset(allowed_hosts)
+        self._hosts = _LOOPBACK | {host.lower() for host in allowed_hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -33,44 +35,56 @@ class Entrance:
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
-        started = False
+        begun, status = perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=request_id):
-            log.debug("request", method=scope["method"], path=scope["path"])
-            refusal = self._refusal(scope)
-            if refusal:
-                await failure(*refusal)(scope, receive, send_with_id)
-                return
             try:
-                await self._app(scope, _limited(receive), send_with_id)
+                await self._admit(scope, receive, send_with_id)
             except Exception:
                 log.exception("request ended with a bug", method=scope["method"], path=scope["path"])
-                if not started:
+                if not status:
                     text = f"createosd has made a mistake; its log has the details under request {request_id}"
                     await failure(HTTPStatus.INTERNAL_SERVER_ERROR, text)(scope, receive, send_with_id)
+            ms = round((perf_counter() - begun) * 1000, 1)
+            log.debug("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if refusal := self._refusal(scope):
+            await failure(*refusal)(scope, receive, send)
+        else:
+            await self._app(scope, _limited(receive), send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Keep web pages from driving an API on loopback (design 14); nobody but local users has the unix socket."""
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > BODY_LIMIT_BYTES:
-            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large().sentence
+        if not length.isdecimal() or int(length[:20]) > BODY_LIMIT_BYTES:
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE
         if PEER_UID in scope:
             return None
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        host = _host_name(f"//{headers.get('host', '')}")
         if host not in self._hosts:
-            return HTTPStatus.FORBIDDEN, f"this server does not answer to the host name {host!r}; see allowed_hosts"
+            text = f"this server does not answer to the host name {host!r}; add it to the setting allowed_hosts"
+            return HTTPStatus.FORBIDDEN, text
         origin = headers.get("origin")
-        if origin is not None and (urlsplit(origin).hostname or "") not in self._hosts:
-            return HTTPStatus.FORBIDDEN, "web pages of other hosts may not use this API"
+        if origin is not None and _host_name(origin) not in self._hosts:
+            return HTTPStatus.FORBIDDEN, "web pages of other hosts may not use this API; see the setting allowed_hosts"
         return None
+
+
+def _host_name(url: str) -> str:
+    """Return the host of a URL, empty when there is none or it is nonsense."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _limited(receive: Receive) -> Receive:
@@ -82,11 +96,8 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > BODY_LIMIT_BYTES:
-            raise _too_large()
+            # The framework turns every other exception in a body into a 400.
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         return message
 
     return counted
-
-
-def _too_large() -> TooLarge:
-    return TooLarge(f"a request body may have {BODY_LIMIT_BYTES} bytes", hint="send large input as a file")

@@ -40,11 +40,10 @@ Caller = Annotated[User, Depends(caller)]
 
 
 async def local_caller(request: Request, ported: Ported) -> User:
-    """Return the user of the unix socket's peer; Forbidden for everybody else."""
-    uid = request.scope.get(PEER_UID)
-    if uid is None:
+    """Return the caller if he is on the unix socket; Forbidden for everybody else."""
+    if PEER_UID not in request.scope:
         raise Forbidden("only a local user on the unix socket may do this", hint="use the socket of createosd")
-    return await ported.accounts.by_uid(uid)
+    return await caller(request, ported)
 
 
 LocalCaller = Annotated[User, Depends(local_caller)]

@@ -2,75 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response
 
+from createos_engine.api import views
 from createos_engine.api.auth import Caller, Ported
 from createos_engine.api.envelope import success
-from createos_engine.api.ndjson import frames
-from createos_engine.api.ports import Services
+from createos_engine.api.ndjson import Events
+from createos_engine.api.presence import ExecStream, unless_gone
 from createos_engine.api.requests import ExecRequest
-from createos_engine.words import Command, CommandResult, User
 
 router = APIRouter(prefix="/v1/sandboxes", tags=["exec"])
-_NDJSON = "application/x-ndjson"
+# What nginx logs for a client that went away; nobody receives it.
 _CLIENT_CLOSED = 499
 
 
-@router.post("/{sandbox_id}/exec", response_class=Response)
+@router.post("/{sandbox_id}/exec")
 async def exec_in_sandbox(
     sandbox_id: str,
     wanted: ExecRequest,
     request: Request,
     user: Caller,
     ported: Ported,
-    stream: bool = Query(False, description="Answer with NDJSON while the program runs."),
+    stream: Annotated[bool, Query(description="Answer with NDJSON while the program runs.")] = False,
 ) -> Response:
     """Run a program; a client that goes away ends it."""
     command = wanted.meaning()
     if stream or wanted.stream:
-        events = await ported.execs.stream(user, sandbox_id, command)
-        return StreamingResponse(_encoded(frames(events)), media_type=_NDJSON)
-    result = await _while_connected(request, ported, user, sandbox_id, command)
-    if result is None:
-        return Response(status_code=_CLIENT_CLOSED)
-    return _buffered(result)
-
-
-async def _encoded(lines: AsyncIterator[str]) -> AsyncIterator[bytes]:
-    async for line in lines:
-        yield line.encode("ascii")
-
-
-def _buffered(result: CommandResult) -> JSONResponse:
-    answer: dict[str, object] = {
-        "stdout": result.stdout.decode(errors="replace"),
-        "stderr": result.stderr.decode(errors="replace"),
-        "exit_code": result.exit_code,
-    }
-    if result.error:
-        answer["error"] = result.error
-    return success({"result": answer, "exec_ms": result.exec_ms})
-
-
-async def _while_connected(
-    request: Request, ported: Services, user: User, sandbox_id: str, command: Command
-) -> CommandResult | None:
-    """Return the result, or None when the client went away first; the program is ended then."""
-    work = asyncio.ensure_future(ported.execs.run(user, sandbox_id, command))
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
-        return await work if work.done() else None
-    finally:
-        gone.cancel()
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        events = Events(await ported.execs.stream(user, sandbox_id, command))
+        await events.begin()
+        return ExecStream(events)
+    result = await unless_gone(request.receive, ported.execs.run(user, sandbox_id, command))
+    return Response(status_code=_CLIENT_CLOSED) if result is None else success(views.command_result(result))

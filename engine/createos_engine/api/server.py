@@ -24,6 +24,7 @@ from createos_engine.errors import HostFailed
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 1024
+_KNOCK_S = 1.0
 _SOCKET_MODE = 0o660
 # struct ucred of unix(7): pid, uid, gid
 _UCRED = struct.Struct("3i")
@@ -87,6 +88,7 @@ class ApiServer:
             doors.append(self._bind_tcp())
         except HostFailed:
             doors[0].close()
+            self._path.unlink(missing_ok=True)
             raise
         config = uvicorn.Config(
             self._app,
@@ -95,12 +97,18 @@ class ApiServer:
             lifespan="off",
             access_log=False,
             log_config=None,
+            log_level="warning",
             server_header=False,
             timeout_keep_alive=75,
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=doors), name="api")
-        await self._server.bound.wait()
+        bound = asyncio.create_task(self._server.bound.wait())
+        await asyncio.wait([bound, self._serving], return_when=asyncio.FIRST_COMPLETED)
+        if not bound.done():
+            bound.cancel()
+            await self._serving
+            raise HostFailed("the API server ended while it started", hint="see the log of createosd")
 
     async def stop(self, drain_s: float) -> None:
         """Stop accepting, give requests *drain_s* seconds to finish, then close what is left."""
@@ -119,7 +127,7 @@ class ApiServer:
             door.bind(str(self._path))
         except OSError as exc:
             door.close()
-            raise HostFailed(f"the API socket {self._path} cannot be made: {exc.strerror}", hint="set run_dir") from exc
+            raise HostFailed(f"the API socket {self._path} cannot be made: {exc}", hint="set run_dir") from exc
         finally:
             os.umask(before)
         with suppress(KeyError):
@@ -136,7 +144,7 @@ class ApiServer:
         except OSError as exc:
             door.close()
             taken = exc.errno == errno.EADDRINUSE
-            said = "something else listens there" if taken else exc.strerror
+            said = "something else listens there" if taken else str(exc)
             raise HostFailed(
                 f"the API cannot listen on {self._host}:{self._port}: {said}", hint="set listen_port or listen_host"
             ) from exc
@@ -147,13 +155,18 @@ class ApiServer:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket file that nobody listens on; HostFailed when somebody does."""
+    """Remove a socket file that nobody listens on; HostFailed when somebody does, or when it is no socket."""
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise HostFailed(f"{path} is in the way of the API socket", hint="remove it, or set run_dir")
     with socket.socket(socket.AF_UNIX) as knock:
+        knock.settimeout(_KNOCK_S)
         try:
             knock.connect(str(path))
-        except FileNotFoundError:
-            return
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
             return
-    raise HostFailed(f"another daemon answers on {path}", hint="stop it first, or set run_dir")
+        except OSError as exc:
+            log.debug("socket does not answer", path=str(path), reason=str(exc))
+    raise HostFailed(f"another daemon listens on {path}", hint="stop it first, or set run_dir")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from createos_engine.words import Catalog, Counts, Host, Readiness, Sandbox, Shape, State, User
+from createos_engine.words import Catalog, CommandResult, Counts, Host, Readiness, Sandbox, Shape, State, User
 
 UNMETERED = -1
 View = dict[str, Any]
@@ -49,6 +49,16 @@ def sandbox(row: Sandbox, region: str) -> View:
 def created(row: Sandbox, region: str) -> View:
     """Return the answer of a create: the union of 5.1 and the view."""
     return sandbox(row, region) | {"egress": list(row.egress), "bandwidth_quota_bytes": UNMETERED}
+
+
+def command_result(result: CommandResult) -> View:
+    """Return the answer of a buffered exec; bytes that are not UTF-8 become U+FFFD (wire-api 7.2)."""
+    said: View = {
+        "stdout": result.stdout.decode(errors="replace"),
+        "stderr": result.stderr.decode(errors="replace"),
+        "exit_code": result.exit_code,
+    }
+    return {"result": said | ({"error": result.error} if result.error else {}), "exec_ms": result.exec_ms}
 
 
 def shape(row: Shape) -> View:

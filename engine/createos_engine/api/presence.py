@@ -1,0 +1,48 @@
+"""Work that is worth doing only as long as the client is there (wire-api 7.3: a program ends with its client)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from createos_engine.api.ndjson import Events, frames
+
+T = TypeVar("T")
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return what *work* returns, or None when the client went away first; the work is cancelled then."""
+    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(receive))
+    try:
+        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class ExecStream(StreamingResponse):
+    """NDJSON of a program. The framework's own streaming does not close what it streams from."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(frames(events))
+        self._events = events
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        """Send frames until the end of the program or of the client's patience; end the program either way."""
+        try:
+            await unless_gone(receive, self.stream_response(send))
+        finally:
+            await self._events.close()
