@@ -55,3 +55,10 @@ def _mac(instance: Instance, slot: int) -> str:
     tag = int(instance.id, 36) & 0xFFFF
     octets = (0x02, 0xC0, *tag.to_bytes(2), *slot.to_bytes(2))
     return ":".join(f"{octet:02x}" for octet in octets)
+
+
+def link_local(mac: str) -> IPv6Address:
+    """Return the address that a kernel gives itself on a link (RFC 4291 appendix A): the MAC with ff:fe inside."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes((octets[0] ^ 0x02, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
+    return IPv6Address(bytes.fromhex("fe80000000000000") + identifier)

@@ -17,6 +17,11 @@ def field(protocol: str, name: str) -> Expression:
     return {"payload": {"protocol": protocol, "field": name}}
 
 
+def ct(key: str, direction: str = "") -> Expression:
+    """Return what conntrack knows of a packet's flow; some keys need the direction they are asked for."""
+    return {"ct": {"key": key, "dir": direction} if direction else {"key": key}}
+
+
 def concat(*parts: Any) -> Expression:
     """Return several values as one key."""
     return {"concat": list(parts)}
@@ -47,6 +52,11 @@ ACCEPT: Expression = {"accept": None}
 DROP: Expression = {"drop": None}
 RETURN: Expression = {"return": None}
 MASQUERADE: Expression = {"masquerade": None}
+
+
+def masquerade(first_port: int) -> Expression:
+    """Take the address of the outgoing interface, and a source port not below the given one."""
+    return {"masquerade": {"port": {"range": [first_port, 65535]}}}
 
 
 def goto(chain: str) -> Expression:

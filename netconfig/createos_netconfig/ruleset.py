@@ -5,20 +5,24 @@ interface's name, so that a tap which nobody has admitted gets nothing.
 
 | chain | hook | what it decides |
 |---|---|---|
-| spoof | prerouting, before conntrack | a packet from a tap must carry that tap's MAC and one of its addresses |
+| spoof | prerouting | a packet from a tap must carry that tap's MAC and one of its addresses, and no route of its own |
 | arp   | arp input | the same for ARP |
 | host  | input | nothing of the host can be reached, but replies to connections the host itself opened |
 | route | forward | where a sandbox may go, and that nobody comes in |
+| enter | postrouting | what goes into a tap is for the addresses behind it, whoever sends it, whatever routes say |
 | leave | postrouting | masquerade towards the outside |
+
+`spoof` comes before the reassembly of fragments (priority -400): the kernel's queue is one for all interfaces, and a
+fragment with a false source would end up in somebody else's packet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
-from createos_netconfig.addresses import Endpoint, Pool
+from createos_netconfig.addresses import Endpoint, Pool, link_local
 from createos_netconfig.expressions import (
     ACCEPT,
     DROP,
@@ -26,8 +30,10 @@ from createos_netconfig.expressions import (
     RETURN,
     Expression,
     concat,
+    ct,
     field,
     goto,
+    masquerade,
     match,
     meta,
     prefix,
@@ -36,30 +42,19 @@ from createos_netconfig.expressions import (
 )
 from createos_netconfig.names import Instance
 from createos_netconfig.nft import Command
+from createos_netconfig.ranges import METADATA_V4, METADATA_V6, PRIVATE_V4, PRIVATE_V6
 
 Network = IPv4Network | IPv6Network
 
-PRIVATE_V4 = (
-    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
-    *("192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3"),
-)
-"""Never the internet (RFC 6890): the host's networks, its metadata service, multicast, reserved."""
-
-PRIVATE_V6 = (
-    "::/96",
-    "::ffff:0:0/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "2001::/32",
-    "2002::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "ff00::/8",
-)
-"""The same for IPv6, and every form that has an IPv4 address inside and could reach it by a translator."""
-
+_DISCOVERY = match(field("icmpv6", "type"), {"set": ["nd-neighbor-solicit", "nd-neighbor-advert"]})
+_REPLIES = match(ct("state"), "established", op="in"), match(ct("direction"), "reply")
 _DNS_PORT = 53
-_ND = ["nd-neighbor-solicit", "nd-neighbor-advert"]
+# Before conntrack's defragmentation (linux/netfilter_ipv4.h: NF_IP_PRI_RAW_BEFORE_DEFRAG).
+_BEFORE_DEFRAGMENTATION = -450
+_IPV4_HEADER_WORDS = 5
+_FIRST_UNPRIVILEGED_PORT = 1024
+# Above the ports that Linux gives to connections of the host (ip_local_port_range) and that services use.
+_FIRST_FORWARDED_PORT = 61000
 
 
 @dataclass(frozen=True)
@@ -74,10 +69,10 @@ def install(instance: Instance, pool: Pool, policy: Policy, members: Sequence[En
     """Return the commands that put everything in place with *members*, replacing what was there, in one transaction."""
     commands = remove(instance)
     commands += [_add("table", family=family, name=instance.table) for family in ("inet", "arp")]
-    commands += _sets(instance, policy)
+    commands += _sets(instance, pool, policy)
     commands += _chains(instance)
     commands += _spoof_rules(instance) + _arp_rules(instance) + _host_rules(instance)
-    commands += _route_rules(instance) + _leave_rules(instance, pool)
+    commands += _route_rules(instance) + _enter_rules(instance) + _leave_rules(instance)
     for endpoint in members:
         commands += admit(instance, endpoint)
     return commands
@@ -100,11 +95,14 @@ def expel(instance: Instance, endpoint: Endpoint) -> list[Command]:
 
 
 def _entries(endpoint: Endpoint) -> list[tuple[str, str, Expression]]:
-    """Return (family, set, element) for everything an endpoint may say it is."""
-    name, mac, v4, v6 = endpoint.interface, endpoint.mac, str(endpoint.ipv4), str(endpoint.ipv6)
+    """Return (family, set, element) for everything an endpoint may say it is, and every address it is behind of."""
+    name, mac, v4 = endpoint.interface, endpoint.mac, str(endpoint.ipv4)
+    every_v6 = str(endpoint.ipv6), str(link_local(mac))
     return [
         ("inet", "members_v4", concat(name, mac, v4)),
-        ("inet", "members_v6", concat(name, mac, v6)),
+        *(("inet", "members_v6", concat(name, mac, v6)) for v6 in every_v6),
+        ("inet", "addresses_v4", concat(name, v4)),
+        *(("inet", "addresses_v6", concat(name, v6)) for v6 in every_v6),
         ("inet", "members", concat(name, mac)),
         ("arp", "members", concat(name, mac, v4)),
     ]
@@ -114,37 +112,54 @@ def _elements(verb: str, instance: Instance, family: str, name: str, *elements: 
     return {verb: {"element": {"family": family, "table": instance.table, "name": name, "elem": list(elements)}}}
 
 
-def _sets(instance: Instance, policy: Policy) -> list[Command]:
+def _sets(instance: Instance, pool: Pool, policy: Policy) -> list[Command]:
     commands = [
         _set(instance, "inet", "members_v4", ["ifname", "ether_addr", "ipv4_addr"]),
         _set(instance, "inet", "members_v6", ["ifname", "ether_addr", "ipv6_addr"]),
+        _set(instance, "inet", "addresses_v4", ["ifname", "ipv4_addr"]),
+        _set(instance, "inet", "addresses_v6", ["ifname", "ipv6_addr"]),
         _set(instance, "inet", "members", ["ifname", "ether_addr"]),
         _set(instance, "arp", "members", ["ifname", "ether_addr", "ipv4_addr"]),
     ]
-    own = policy.allow_private
-    for version, private in ((4, PRIVATE_V4), (6, PRIVATE_V6)):
-        kind = f"ipv{version}_addr"
-        allowed = [str(network) for network in own if network.version == version]
+    closed = {4: (METADATA_V4, (*PRIVATE_V4, str(pool.v4))), 6: (METADATA_V6, (*PRIVATE_V6, str(pool.v6)))}
+    for version, (metadata, private) in closed.items():
+        allowed = [str(network) for network in policy.allow_private if network.version == version]
         resolvers = [str(address) for address in policy.resolvers if address.version == version]
-        for name, networks in (("private", list(private)), ("allowed", allowed), ("resolvers", resolvers)):
-            commands.append(_set(instance, "inet", f"{name}_v{version}", kind, interval=True))
-            if networks:
-                elements = [prefix(str(ip_network(network))) for network in networks]
-                commands.append(_elements("add", instance, "inet", f"{name}_v{version}", *elements))
+        for name, networks in (
+            ("resolvers", resolvers),
+            ("metadata", metadata),
+            ("allowed", allowed),
+            ("private", private),
+        ):
+            commands += _intervals(instance, f"{name}_v{version}", f"ipv{version}_addr", networks)
     return commands
 
 
-def _set(instance: Instance, family: str, name: str, kind: object, *, interval: bool = False) -> Command:
-    flags: dict[str, object] = {"flags": ["interval"], "auto-merge": True} if interval else {}
-    return _add("set", family=family, table=instance.table, name=name, type=kind, **flags)
+def _intervals(instance: Instance, name: str, kind: str, networks: Sequence[str]) -> list[Command]:
+    made = _set(instance, "inet", name, kind, flags=["interval"])
+    # The kernel refuses intervals that overlap, and libnftables' JSON knows no auto-merge when it makes a set.
+    elements = [prefix(str(network)) for network in _collapsed(networks)]
+    return [made, _elements("add", instance, "inet", name, *elements)] if elements else [made]
+
+
+def _collapsed(networks: Sequence[str]) -> list[Network]:
+    """Return the same addresses in networks that do not overlap; all are of one family."""
+    if ":" in "".join(networks):
+        return list(collapse_addresses(map(IPv6Network, networks)))
+    return list(collapse_addresses(map(IPv4Network, networks)))
+
+
+def _set(instance: Instance, family: str, name: str, kind: object, **options: object) -> Command:
+    return _add("set", family=family, table=instance.table, name=name, type=kind, **options)
 
 
 def _chains(instance: Instance) -> list[Command]:
     hooks = (
-        ("inet", "spoof", "filter", "prerouting", -300),
+        ("inet", "spoof", "filter", "prerouting", _BEFORE_DEFRAGMENTATION),
         ("arp", "arp", "filter", "input", 0),
         ("inet", "host", "filter", "input", -10),
         ("inet", "route", "filter", "forward", -10),
+        ("inet", "enter", "filter", "postrouting", -10),
         ("inet", "leave", "nat", "postrouting", 100),
     )
     based = [
@@ -157,14 +172,14 @@ def _chains(instance: Instance) -> list[Command]:
 def _spoof_rules(instance: Instance) -> list[Command]:
     ours = match(meta("iifname"), instance.pattern)
     mac = field("ether", "saddr")
-    link_local = match(field("ip6", "saddr"), prefix("fe80::/10"))
-    discovery = match(field("icmpv6", "type"), {"set": _ND})
     return _rules(
         instance,
         "spoof",
+        # IPv4 options and IPv6 routing headers let a sender choose the way; nothing that guests need uses them.
+        [ours, match(field("ip", "hdrlength"), _IPV4_HEADER_WORDS, op="!="), DROP],
+        [ours, match({"exthdr": {"name": "rt"}}, True), DROP],
         [ours, match(concat(meta("iifname"), mac, field("ip", "saddr")), "@members_v4"), RETURN],
         [ours, match(concat(meta("iifname"), mac, field("ip6", "saddr")), "@members_v6"), RETURN],
-        [ours, link_local, discovery, match(concat(meta("iifname"), mac), "@members"), RETURN],
         [ours, DROP],
     )
 
@@ -177,47 +192,68 @@ def _arp_rules(instance: Instance) -> list[Command]:
 
 def _host_rules(instance: Instance) -> list[Command]:
     ours = match(meta("iifname"), instance.pattern)
-    replies = match({"ct": {"key": "state"}}, "established", op="in")
-    discovery = match(field("icmpv6", "type"), {"set": _ND})
-    return _rules(
-        instance, "host", [ours, replies, ACCEPT], [ours, discovery, ACCEPT], [ours, goto("refuse")]
-    ) + _rules(instance, "refuse", [match(meta("l4proto"), "tcp"), reject_tcp()], [reject()])
+    host = [ours, *_REPLIES, ACCEPT], [ours, _DISCOVERY, ACCEPT], [ours, goto("refuse")]
+    refuse = [match(meta("l4proto"), "tcp"), reject_tcp()], [reject()]
+    return _rules(instance, "host", *host) + _rules(instance, "refuse", *refuse)
 
 
 def _route_rules(instance: Instance) -> list[Command]:
     from_us, to_us = match(meta("iifname"), instance.pattern), match(meta("oifname"), instance.pattern)
-    state = {"ct": {"key": "state"}}
-    dns = match(field("th", "dport"), _DNS_PORT)
-    rules = [
-        [from_us, match(state, "invalid", op="in"), DROP],
+    related = match(ct("state"), "related", op="in")
+    errors = match(meta("l4proto"), {"set": ["icmp", "ipv6-icmp"]})
+    rules = [[from_us, match(ct("state"), "invalid", op="in"), DROP]]
+    for ip, version in (("ip", 4), ("ip6", 6)):
+        # An ICMP error quotes a packet, and conntrack believes the quotation: it must be of the sender's own flow.
+        opener = concat(meta("iifname"), ct(f"{ip} saddr", "original"))
+        rules.append([from_us, related, match(opener, f"@addresses_v{version}", op="!="), DROP])
+    rules += [
         [from_us, to_us, goto("refuse")],
-        [to_us, match(state, {"set": ["established", "related"]}, op="in"), ACCEPT],
+        # A port that the host publishes is the host's service, wherever the packet was sent on to.
+        [from_us, match(ct("status"), "dnat", op="in"), goto("refuse")],
+        [to_us, *_REPLIES, ACCEPT],
+        [to_us, related, errors, ACCEPT],
         [to_us, DROP],
     ]
     for ip, version in (("ip", 4), ("ip6", 6)):
-        to = field(ip, "daddr")
-        rules += [
-            [
-                from_us,
-                match(to, f"@resolvers_v{version}"),
-                match(meta("l4proto"), {"set": ["tcp", "udp"]}),
-                dns,
-                ACCEPT,
-            ],
-            [from_us, match(to, f"@allowed_v{version}"), ACCEPT],
-            [from_us, match(to, f"@private_v{version}"), goto("refuse")],
-        ]
-    rules.append([from_us, match({"fib": {"result": "type", "flags": ["daddr"]}}, "unicast", op="!="), goto("refuse")])
-    return _rules(instance, "route", *rules)
+        rules += _destination_rules(from_us, field(ip, "daddr"), version)
+    unicast = match({"fib": {"result": "type", "flags": ["daddr"]}}, "unicast", op="!=")
+    return _rules(instance, "route", *rules, [from_us, unicast, goto("refuse")])
 
 
-def _leave_rules(instance: Instance, pool: Pool) -> list[Command]:
-    outside = match(meta("oifname"), instance.pattern, op="!=")
+def _destination_rules(from_us: Expression, to: Expression, version: int) -> list[list[Expression]]:
+    transports, dns = match(meta("l4proto"), {"set": ["tcp", "udp"]}), match(field("th", "dport"), _DNS_PORT)
+    return [
+        [from_us, match(to, f"@resolvers_v{version}"), transports, dns, ACCEPT],
+        [from_us, match(to, f"@metadata_v{version}"), goto("refuse")],
+        [from_us, match(to, f"@allowed_v{version}"), ACCEPT],
+        [from_us, match(to, f"@private_v{version}"), goto("refuse")],
+    ]
+
+
+def _enter_rules(instance: Instance) -> list[Command]:
+    to_us = match(meta("oifname"), instance.pattern)
+    return _rules(
+        instance,
+        "enter",
+        [to_us, match(concat(meta("oifname"), field("ip", "daddr")), "@addresses_v4"), RETURN],
+        [to_us, match(concat(meta("oifname"), field("ip6", "daddr")), "@addresses_v6"), RETURN],
+        [to_us, _DISCOVERY, RETURN],
+        [to_us, DROP],
+    )
+
+
+def _leave_rules(instance: Instance) -> list[Command]:
+    leaving = [match(meta("iifname"), instance.pattern), match(meta("oifname"), instance.pattern, op="!=")]
+    tcp, udp = match(meta("l4proto"), "tcp"), match(meta("l4proto"), "udp")
+    not_dns = match(field("udp", "dport"), _DNS_PORT, op="!=")
     return _rules(
         instance,
         "leave",
-        [match(field("ip", "saddr"), prefix(str(pool.v4))), outside, MASQUERADE],
-        [match(field("ip6", "saddr"), prefix(str(pool.v6))), outside, MASQUERADE],
+        # A port that the host listens on must not become a sandbox's: what peers send to the host would go to it.
+        [*leaving, udp, not_dns, masquerade(_FIRST_FORWARDED_PORT)],
+        [*leaving, udp, masquerade(_FIRST_UNPRIVILEGED_PORT)],
+        [*leaving, tcp, masquerade(_FIRST_UNPRIVILEGED_PORT)],
+        [*leaving, MASQUERADE],
     )
 
 
