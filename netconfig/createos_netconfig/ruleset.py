@@ -96,13 +96,13 @@ def expel(instance: Instance, endpoint: Endpoint) -> list[Command]:
 
 def _entries(endpoint: Endpoint) -> list[tuple[str, str, Expression]]:
     """Return (family, set, element) for everything an endpoint may say it is, and every address it is behind of."""
-    name, mac, v4 = endpoint.interface, endpoint.mac, str(endpoint.ipv4)
-    every_v6 = str(endpoint.ipv6), str(link_local(mac))
+    name, mac, v4, v6 = endpoint.interface, endpoint.mac, str(endpoint.ipv4), str(endpoint.ipv6)
     return [
         ("inet", "members_v4", concat(name, mac, v4)),
-        *(("inet", "members_v6", concat(name, mac, v6)) for v6 in every_v6),
+        ("inet", "members_v6", concat(name, mac, v6)),
+        ("inet", "members_v6", concat(name, mac, str(link_local(mac)))),
         ("inet", "addresses_v4", concat(name, v4)),
-        *(("inet", "addresses_v6", concat(name, v6)) for v6 in every_v6),
+        ("inet", "addresses_v6", concat(name, v6)),
         ("inet", "members", concat(name, mac)),
         ("arp", "members", concat(name, mac, v4)),
     ]
@@ -192,7 +192,13 @@ def _arp_rules(instance: Instance) -> list[Command]:
 
 def _host_rules(instance: Instance) -> list[Command]:
     ours = match(meta("iifname"), instance.pattern)
-    host = [ours, *_REPLIES, ACCEPT], [ours, _DISCOVERY, ACCEPT], [ours, goto("refuse")]
+    host = (
+        [ours, *_REPLIES, ACCEPT],
+        [ours, _DISCOVERY, ACCEPT],
+        # The kernel looks for the way back of a refusal without regard to the link, and may find the uplink.
+        [ours, match(field("ip6", "saddr"), prefix("fe80::/10")), DROP],
+        [ours, goto("refuse")],
+    )
     refuse = [match(meta("l4proto"), "tcp"), reject_tcp()], [reject()]
     return _rules(instance, "host", *host) + _rules(instance, "refuse", *refuse)
 
