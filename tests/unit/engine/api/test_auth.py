@@ -1,0 +1,168 @@
+"""Who may ask: one credential, or a local user on the unix socket, and never a web page."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import httpx
+import pytest
+from createos_engine.api.app import create_app
+from createos_engine.api.asgi import PEER_UID
+from createos_engine.words import State
+
+from tests.fakes.rows import sandbox
+from tests.fakes.services import BOB, KEY, FakeWorld
+
+PUBLIC = ("/healthz", "/readyz", "/v1/shapes", "/v1/rootfs")
+CLOSED = ("/v1/whoami", "/v1/users/me", "/v1/hosts", "/v1/sandboxes", "/v1/sandboxes/x", "/v1/sandboxes/by-ip/10.0.0.1")
+
+
+def visitor(world: FakeWorld, *, uid: int | None = None, **headers: str) -> httpx.AsyncClient:
+    """Return a client without a key; with *uid* it comes over the unix socket."""
+    app = create_app(world.services, allowed_hosts=("Box.Example",))
+
+    async def socket(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        await app(scope if uid is None else {**scope, PEER_UID: uid}, receive, send)
+
+    return httpx.AsyncClient(transport=httpx.ASGITransport(socket), base_url="http://localhost", headers=headers)
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+async def test_public_routes_need_no_credential_and_mind_no_bad_one(world: FakeWorld, path: str) -> None:
+    assert (await visitor(world).get(path)).status_code == 200
+    assert (await visitor(world).get(path, headers={"x-api-key": "wrong"})).status_code == 200
+
+
+@pytest.mark.parametrize("path", CLOSED)
+async def test_every_other_route_needs_one(world: FakeWorld, path: str) -> None:
+    for headers in ({}, {"x-api-key": "wrong"}, {"x-api-key": ""}):
+        answer = await visitor(world).get(path, headers=headers)
+
+        assert (answer.status_code, list(answer.json()["data"])) == (401, ["auth"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Api-Key": KEY},
+        {"x-access-token": KEY},
+        {"X-AUTH-TOKEN": KEY},
+        {"Authorization": f"Bearer {KEY}"},
+        {"Authorization": f"bearer  {KEY} "},
+    ],
+)
+async def test_each_credential_header_is_understood(world: FakeWorld, headers: dict[str, str]) -> None:
+    answer = await visitor(world).get("/v1/whoami", headers=headers)
+
+    assert answer.json()["data"]["user_id"] == "usr-1"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Api-Key": KEY, "Authorization": f"Bearer {KEY}"},
+        {"X-Api-Key": KEY, "X-Access-Token": KEY},
+        {"Authorization": f"Basic {KEY}"},
+        {"Authorization": KEY},
+        {"Authorization": "Bearer "},
+    ],
+)
+async def test_two_credentials_or_another_scheme_are_refused(world: FakeWorld, headers: dict[str, str]) -> None:
+    for uid in (None, 1000):
+        answer = await visitor(world, uid=uid).get("/v1/whoami", headers=headers)
+
+        assert (answer.status_code, list(answer.json()["data"])) == (401, ["auth"])
+
+
+async def test_the_peer_of_the_unix_socket_is_a_user_without_a_key(world: FakeWorld) -> None:
+    answer = await visitor(world, uid=1000).get("/v1/whoami")
+
+    assert answer.json()["data"]["user_id"] == "usr-local-1000"
+
+
+async def test_a_credential_on_the_unix_socket_counts(world: FakeWorld) -> None:
+    good = await visitor(world, uid=1000).get("/v1/whoami", headers={"x-api-key": KEY})
+    bad = await visitor(world, uid=1000).get("/v1/whoami", headers={"x-api-key": "wrong"})
+
+    assert good.json()["data"]["user_id"] == "usr-1"
+    assert bad.status_code == 401
+
+
+async def test_a_local_user_gets_a_token_that_works_over_tcp(world: FakeWorld) -> None:
+    minted = (await visitor(world, uid=7).post("/v1/local/tokens", json={})).json()["data"]
+
+    answer = await visitor(world).get("/v1/users/me", headers={"x-api-key": minted["token"]})
+
+    assert (minted["user_id"], minted["name"]) == ("usr-local-7", "uid 7")
+    assert answer.json()["data"]["id"] == "usr-local-7"
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": KEY}])
+async def test_nobody_else_gets_a_token(world: FakeWorld, headers: dict[str, str]) -> None:
+    answer = await visitor(world).post("/v1/local/tokens", json={}, headers=headers)
+
+    assert answer.status_code == 403
+    assert len(world.accounts.tokens) == 2
+
+
+async def test_a_wrong_key_on_the_unix_socket_gets_no_token(world: FakeWorld) -> None:
+    answer = await visitor(world, uid=7).post("/v1/local/tokens", json={}, headers={"x-api-key": "wrong"})
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_the_sandbox_of_somebody_else_is_as_unknown_as_none(world: FakeWorld, method: str) -> None:
+    theirs = world.sandboxes.add(sandbox(user_id=BOB.id, state=State.RUNNING))
+    me = visitor(world, **{"x-api-key": KEY})
+
+    answers = [await me.request(method, f"/v1/sandboxes/{ref}") for ref in (theirs.id, theirs.name, "nothing")]
+
+    assert [answer.status_code for answer in answers] == [404] * 3
+    assert {answer.text for answer in answers} == {'{"status":"fail","data":"sandbox not found"}'}
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:4545", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]:80", 200),
+        ("box.example:80", 200),
+        ("evil.example", 403),
+        ("localhost.evil.example", 403),
+        ("localhost@evil.example", 403),
+        ("", 403),
+        ("[", 403),
+        ("[::1", 403),
+    ],
+)
+async def test_only_names_of_this_server_are_answered(world: FakeWorld, host: str, status: int) -> None:
+    answer = await visitor(world).get("/healthz", headers={"host": host})
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:3000", 200),
+        ("http://box.example", 200),
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+        ("", 403),
+    ],
+)
+async def test_web_pages_of_other_hosts_are_refused(world: FakeWorld, origin: str, status: int) -> None:
+    answer = await visitor(world).get("/healthz", headers={"origin": origin})
+
+    assert answer.status_code == status
+
+
+async def test_host_and_origin_do_not_matter_on_the_unix_socket(world: FakeWorld) -> None:
+    answer = await visitor(world, uid=0).get("/v1/whoami", headers={"host": "createosd", "origin": "null"})
+
+    assert answer.status_code == 200
