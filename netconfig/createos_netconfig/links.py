@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
-from pathlib import Path
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address
 from types import TracebackType
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from createos_netconfig import sysctl
 from createos_netconfig.addresses import GATEWAY_V4, GATEWAY_V6, Endpoint
 from createos_netconfig.errors import NetconfigError
 from createos_netconfig.names import Instance
+from createos_netconfig.tap import make_tap
 
-# linux/if_tun.h
-_TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
-_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+# linux/if_addr.h, linux/rtnetlink.h
 _IFA_F_NODAD = 0x02
+_RT_SCOPE_LINK = 253
 _HOST_BITS = {4: 32, 6: 128}
 _LINK_LOCAL_BITS = 64
-_NO_SUCH_DEVICE = 19
-
-_SYSCTLS = {
-    # The host answers for the gateway only, never for another of its addresses.
-    "ipv4/conf/{}/arp_ignore": "1",
-    "ipv4/conf/{}/arp_announce": "2",
-    "ipv4/conf/{}/send_redirects": "0",
-    "ipv4/conf/{}/accept_redirects": "0",
-    "ipv4/conf/{}/rp_filter": "1",
-    "ipv6/conf/{}/accept_ra": "0",
-    "ipv6/conf/{}/accept_redirects": "0",
-    "ipv6/conf/{}/addr_gen_mode": "1",
-}
-_FORWARDING = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
 
 
 class Links:
@@ -55,46 +42,51 @@ class Links:
 
     async def enable_loopback(self) -> None:
         """Bring lo up; in a new network namespace it is down."""
-        await self._up("lo")
+        with _netlink_errors("lo could not be brought up"):
+            await self._up("lo")
 
     def enable_forwarding(self) -> None:
-        """Let the host route. It stays on when the daemon ends, since the sandboxes stay too."""
-        for name in _FORWARDING:
-            _sysctl(name, "1")
+        """Let the host route. It stays on when the daemon ends, since the sandboxes stay too.
+
+        The rules come first: from this moment on they alone keep sandboxes apart.
+        """
+        sysctl.enable_forwarding()
 
     async def add_tap(self, endpoint: Endpoint) -> None:
-        """Make a persistent tap with the gateway's addresses and a route to the guest; one that is there is kept."""
-        if await self._index(endpoint.interface) is None:
-            _make_tap(endpoint.interface)
-        for name, value in _SYSCTLS.items():
-            _sysctl(name.format(endpoint.interface), value)
-        index = await self._up(endpoint.interface)
-        try:
-            await self._netlink.addr("replace", index=index, address=str(GATEWAY_V4), prefixlen=_HOST_BITS[4])
-            await self._netlink.addr(
-                "replace", index=index, address=str(GATEWAY_V6), prefixlen=_LINK_LOCAL_BITS, flags=_IFA_F_NODAD
-            )
-            for address in (endpoint.ipv4, endpoint.ipv6):
-                await self._netlink.route("replace", dst=f"{address}/{_HOST_BITS[address.version]}", oif=index)
-        except NetlinkError as exc:
-            raise NetconfigError(f"{endpoint.interface} could not be configured: {exc}") from exc
+        """Make a persistent tap with the gateway's addresses and a route to the guest; one that is there is kept.
+
+        Where the kernel speaks no IPv6, the tap has none. Raises NetconfigError when another link has the route.
+        """
+        interface = endpoint.interface
+        with _netlink_errors(f"{interface} could not be configured"):
+            if await self._index(interface) is None:
+                make_tap(interface)
+            sysctl.harden(interface)
+            index = await self._up(interface)
+            await self._add_gateway(index, GATEWAY_V4, bits=_HOST_BITS[4], scope=_RT_SCOPE_LINK)
+            await self._add_route(index, endpoint.ipv4)
+            if sysctl.has_ipv6(interface):
+                await self._add_gateway(index, GATEWAY_V6, bits=_LINK_LOCAL_BITS, flags=_IFA_F_NODAD)
+                await self._add_route(index, endpoint.ipv6)
 
     async def remove_tap(self, interface: str) -> None:
         """Remove a tap of this instance with its addresses and routes; one that is gone already is fine."""
         if not self._instance.owns(interface):
             raise NetconfigError(f"{interface} is no interface of instance {self._instance.id}")
-        index = await self._index(interface)
-        if index is None:
-            return
-        try:
-            await self._netlink.link("del", index=index)
-        except NetlinkError as exc:
-            if exc.code != _NO_SUCH_DEVICE:
-                raise NetconfigError(f"{interface} could not be removed: {exc}") from exc
+        with _netlink_errors(f"{interface} could not be removed"):
+            index = await self._index(interface)
+            if index is None:
+                return
+            try:
+                await self._netlink.link("del", index=index)
+            except NetlinkError as exc:
+                if exc.code != errno.ENODEV:
+                    raise
 
     async def taps(self) -> frozenset[str]:
         """Return the names of this instance's interfaces."""
-        links = [link async for link in await self._netlink.get_links()]
+        with _netlink_errors("the interfaces could not be listed"):
+            links = [link async for link in await self._netlink.get_links()]
         return frozenset(name for name in (link.get("ifname") for link in links) if name and self._instance.owns(name))
 
     async def _index(self, interface: str) -> int | None:
@@ -108,27 +100,30 @@ class Links:
         await self._netlink.link("set", index=index, state="up")
         return index
 
+    async def _add_gateway(self, index: int, address: IPv4Address | IPv6Address, *, bits: int, **options: int) -> None:
+        await self._netlink.addr("replace", index=index, address=str(address), prefixlen=bits, **options)
 
-def _make_tap(interface: str) -> None:
-    """Make a persistent tap as QEMU expects one that libvirt opens: no packet information, virtio headers."""
-    try:
-        handle = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as exc:
-        raise NetconfigError(f"/dev/net/tun cannot be opened: {exc.strerror}", "modprobe tun") from exc
-    try:
-        request = struct.pack("16sH22x", interface.encode(), _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR)
-        fcntl.ioctl(handle, _TUNSETIFF, request)
-        fcntl.ioctl(handle, _TUNSETPERSIST, 1)
-    except OSError as exc:
-        raise NetconfigError(f"the tap {interface} could not be made: {exc.strerror}") from exc
-    finally:
-        os.close(handle)
+    async def _add_route(self, index: int, address: IPv4Address | IPv6Address) -> None:
+        """Add the route, never replace one: somebody else's packets would come to this guest."""
+        options = {"scope": _RT_SCOPE_LINK} if address.version == 4 else {}
+        try:
+            await self._netlink.route("add", dst=f"{address}/{_HOST_BITS[address.version]}", oif=index, **options)
+        except NetlinkError as exc:
+            if exc.code != errno.EEXIST:
+                raise
+            if await self._oif(address) != index:
+                raise NetconfigError(
+                    f"{address} is routed to another interface already", "give each engine a subnet of its own"
+                ) from exc
+
+    async def _oif(self, address: IPv4Address | IPv6Address) -> int | None:
+        routes = await self._netlink.route("get", dst=str(address))
+        return next((route.get("oif") for route in routes), None)
 
 
-def _sysctl(name: str, value: str) -> None:
-    path = Path("/proc/sys/net", name)
+@contextmanager
+def _netlink_errors(doing: str) -> Iterator[None]:
     try:
-        if path.read_text().strip() != value:
-            path.write_text(value)
-    except OSError as exc:
-        raise NetconfigError(f"{path} cannot be set to {value}: {exc.strerror}") from exc
+        yield
+    except NetlinkError as exc:
+        raise NetconfigError(f"{doing}: {exc}") from exc
