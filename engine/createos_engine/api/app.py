@@ -10,6 +10,7 @@ from createos_engine.api import accounts, catalog, exec, health, sandboxes
 from createos_engine.api.asgi import Entrance
 from createos_engine.api.envelope import engine_error, http_error, malformed
 from createos_engine.api.ports import Services
+from createos_engine.api.wire import FAILURES
 from createos_engine.errors import EngineError
 
 
@@ -25,7 +26,7 @@ def create_app(services: Services, *, allowed_hosts: tuple[str, ...] = ()) -> Fa
     )
     app.state.services = services
     for module in (health, catalog, accounts, exec, sandboxes):
-        app.include_router(module.router)
+        app.include_router(module.router, responses=FAILURES)
     app.add_exception_handler(EngineError, engine_error)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, http_error)

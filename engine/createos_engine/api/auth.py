@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader
 
 from createos_engine.api.asgi import PEER_UID
 from createos_engine.api.ports import Services
@@ -20,10 +21,17 @@ def services(request: Request) -> Services:
     return found
 
 
+_KEY = APIKeyHeader(
+    name="X-Api-Key",
+    auto_error=False,
+    description="Also X-Access-Token, X-Auth-Token or Authorization: Bearer. The unix socket needs none of them.",
+)
+# Here for the OpenAPI document; caller reads the headers itself.
+Documented = Annotated[str | None, Security(_KEY)]
 Ported = Annotated[Services, Depends(services)]
 
 
-async def caller(request: Request, ported: Ported) -> User:
+async def caller(request: Request, ported: Ported, _: Documented = None) -> User:
     """Return the user whose credential the request carries, else the unix socket's peer; else Unauthenticated."""
     given = [(name, value) for name in _HEADERS if (value := request.headers.get(name))]
     if len(given) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -13,13 +13,16 @@ from createos_engine.api.envelope import success
 from createos_engine.api.ndjson import Events
 from createos_engine.api.presence import ExecStream, unless_gone
 from createos_engine.api.requests import ExecRequest
+from createos_engine.api.wire import ExecView, Responses, answers
 
 router = APIRouter(prefix="/v1/sandboxes", tags=["exec"])
 # What nginx logs for a client that went away; nobody receives it.
 _CLIENT_CLOSED = 499
+_STREAM: dict[str, Any] = {"application/x-ndjson": {"schema": {"type": "string"}}}
+_ANSWERS: Responses = {200: answers(ExecView, "The program has ended.")[200] | {"content": _STREAM}}
 
 
-@router.post("/{sandbox_id}/exec")
+@router.post("/{sandbox_id}/exec", responses=_ANSWERS)
 async def exec_in_sandbox(
     sandbox_id: str,
     wanted: ExecRequest,

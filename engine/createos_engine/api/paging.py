@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import WithJsonSchema
 
 from createos_engine.errors import Invalid
 from createos_engine.words import Page
@@ -13,8 +14,9 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 # SQLite's largest integer; nothing beyond it can be an offset.
 _LARGEST = 2**63 - 1
 
-Limit = Annotated[str | None, Query(description="Rows in the answer, 50 by default, 500 at most.")]
-Offset = Annotated[str | None, Query(description="Rows to skip.")]
+_NUMBER = WithJsonSchema({"type": "integer", "minimum": 0})
+Limit = Annotated[str | None, _NUMBER, Query(description="Rows in the answer, 50 by default, 500 at most.")]
+Offset = Annotated[str | None, _NUMBER, Query(description="Rows to skip.")]
 
 
 def page_of(limit: str | None, offset: str | None) -> Page:

@@ -6,32 +6,35 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
+from pydantic import WithJsonSchema
 
 from createos_engine.api import views
 from createos_engine.api.auth import Caller, Ported
 from createos_engine.api.envelope import listing, success
 from createos_engine.api.paging import Limit, Offset, page_of
 from createos_engine.api.requests import CreateRequest
+from createos_engine.api.wire import CreatedView, DeletedView, Rows, SandboxView, answers
 from createos_engine.errors import Invalid
 from createos_engine.words import State
 
 router = APIRouter(prefix="/v1/sandboxes", tags=["sandboxes"])
+_STATES = WithJsonSchema({"type": "string", "enum": list(State)})
 
 
-@router.post("")
+@router.post("", responses=answers(CreatedView, "The sandbox runs."))
 async def create_sandbox(wanted: CreateRequest, user: Caller, ported: Ported) -> JSONResponse:
     """Create a sandbox and answer when it runs."""
     row = await ported.sandboxes.create(user, wanted.meaning())
     return success(views.created(row, ported.region))
 
 
-@router.get("")
+@router.get("", responses=answers(Rows[SandboxView]))
 async def list_sandboxes(
     user: Caller,
     ported: Ported,
     limit: Limit = None,
     offset: Offset = None,
-    status: Annotated[str | None, Query(description="One of the ten states.")] = None,
+    status: Annotated[str | None, _STATES, Query(description="Only sandboxes in this state.")] = None,
 ) -> JSONResponse:
     """List the caller's sandboxes, newest first."""
     page = page_of(limit, offset)
@@ -39,23 +42,22 @@ async def list_sandboxes(
     return listing([views.sandbox(row, ported.region) for row in rows], total, page.limit, page.offset)
 
 
-@router.get("/by-ip/{ip}")
+@router.get("/by-ip/{ip}", responses=answers(SandboxView))
 async def get_sandbox_by_ip(ip: str, user: Caller, ported: Ported) -> JSONResponse:
     """Return the live sandbox with this address."""
     return success(views.sandbox(await ported.sandboxes.by_ip(user, ip), ported.region))
 
 
-@router.get("/{sandbox_id}")
+@router.get("/{sandbox_id}", responses=answers(SandboxView))
 async def get_sandbox(sandbox_id: str, user: Caller, ported: Ported) -> JSONResponse:
     """Return one sandbox, by id or name."""
     return success(views.sandbox(await ported.sandboxes.get(user, sandbox_id), ported.region))
 
 
-@router.delete("/{sandbox_id}")
+@router.delete("/{sandbox_id}", responses=answers(DeletedView, "The end has begun."))
 async def delete_sandbox(sandbox_id: str, user: Caller, ported: Ported) -> JSONResponse:
     """Begin the end of a sandbox; repeatable."""
-    row = await ported.sandboxes.delete(user, sandbox_id)
-    return success({"id": row.id, "status": row.state.value})
+    return success(views.deleted(await ported.sandboxes.delete(user, sandbox_id)))
 
 
 def _state(status: str | None) -> State | None:

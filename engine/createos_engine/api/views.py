@@ -1,14 +1,39 @@
-"""Wire models of answers: what is absent is left out, never null (wire-api 0.3, 5.1, 5.2)."""
+"""From rows to answers: what is absent is left out, never null (wire-api 0.3, 5.1, 5.2)."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Literal, cast
 
-from createos_engine.words import Catalog, CommandResult, Counts, Host, Readiness, Sandbox, Shape, State, User
+from createos_engine.api.wire import (
+    AccountView,
+    CreatedView,
+    DeletedView,
+    ExecView,
+    HostView,
+    ReadyView,
+    ResultView,
+    RootfsEntry,
+    RootfsView,
+    SandboxView,
+    ShapeView,
+    StatsView,
+    WhoamiView,
+)
+from createos_engine.words import (
+    Catalog,
+    CatalogEntry,
+    CommandResult,
+    Counts,
+    Host,
+    Readiness,
+    Sandbox,
+    Shape,
+    State,
+    User,
+)
 
 UNMETERED = -1
-View = dict[str, Any]
 
 
 def moment(when: datetime) -> str:
@@ -16,9 +41,9 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
 
 
-def sandbox(row: Sandbox, region: str) -> View:
+def sandbox(row: Sandbox, region: str) -> SandboxView:
     """Return the view of 5.2; `reason` is an addition: why a sandbox is in error or failed."""
-    view: View = {
+    view: SandboxView = {
         "id": row.id,
         "name": row.name,
         "status": row.state.value,
@@ -32,7 +57,7 @@ def sandbox(row: Sandbox, region: str) -> View:
         "created_by": row.created_by,
         "ingress_enabled": row.ingress_enabled,
     }
-    optional: dict[str, Any] = {
+    optional = {
         "ip": row.ip if row.state is not State.CREATING else "",
         "running_at": row.running_at and moment(row.running_at),
         "destroyed_at": row.destroyed_at and moment(row.destroyed_at),
@@ -43,53 +68,65 @@ def sandbox(row: Sandbox, region: str) -> View:
         "auto_pause_after_seconds": row.auto_pause_after_seconds,
         "reason": row.reason,
     }
-    return view | {key: value for key, value in optional.items() if value not in (None, "", [])}
+    said = {key: value for key, value in optional.items() if value not in (None, "", [])}
+    return cast("SandboxView", view | said)
 
 
-def created(row: Sandbox, region: str) -> View:
+def created(row: Sandbox, region: str) -> CreatedView:
     """Return the answer of a create: the union of 5.1 and the view."""
-    return sandbox(row, region) | {"egress": list(row.egress), "bandwidth_quota_bytes": UNMETERED}
+    return {**sandbox(row, region), "egress": list(row.egress), "bandwidth_quota_bytes": UNMETERED}
 
 
-def command_result(result: CommandResult) -> View:
+def deleted(row: Sandbox) -> DeletedView:
+    """Return the answer of a delete."""
+    return {"id": row.id, "status": cast("Literal['destroying', 'destroyed', 'failed']", row.state.value)}
+
+
+def command_result(result: CommandResult) -> ExecView:
     """Return the answer of a buffered exec; bytes that are not UTF-8 become U+FFFD (wire-api 7.2)."""
-    said: View = {
+    said: ResultView = {
         "stdout": result.stdout.decode(errors="replace"),
         "stderr": result.stderr.decode(errors="replace"),
         "exit_code": result.exit_code,
     }
-    return {"result": said | ({"error": result.error} if result.error else {}), "exec_ms": result.exec_ms}
+    if result.error:
+        said["error"] = result.error
+    return {"result": said, "exec_ms": result.exec_ms}
 
 
-def shape(row: Shape) -> View:
+def shape(row: Shape) -> ShapeView:
     """Return a row of GET /v1/shapes."""
-    view: View = {
+    view: ShapeView = {
         "id": row.id,
         "vcpu": row.vcpu,
         "mem_mib": row.mem_mib,
         "default_disk_mib": row.default_disk_mib,
     }
-    return view | ({"cpu_quota_pct": row.cpu_quota_pct} if row.cpu_quota_pct is not None else {})
+    if row.cpu_quota_pct is not None:
+        view["cpu_quota_pct"] = row.cpu_quota_pct
+    return view
 
 
-def catalog(rows: Catalog) -> View:
+def catalog(rows: Catalog) -> RootfsView:
     """Return the answer of GET /v1/rootfs."""
-    entries = []
-    for row in rows.entries:
-        entry: View = {"name": row.name, "description": row.description}
-        if row.deprecated:
-            entry["deprecated"] = True
-        if row.successor:
-            entry["successor"] = row.successor
-        entries.append(entry)
+    entries = [_entry(row) for row in rows.entries]
     return {"rootfs": [row.name for row in rows.entries], "default": rows.default, "entries": entries}
 
 
-def host(row: Host) -> View:
+def _entry(row: CatalogEntry) -> RootfsEntry:
+    entry: RootfsEntry = {"name": row.name, "description": row.description}
+    if row.deprecated:
+        entry["deprecated"] = True
+    if row.successor:
+        entry["successor"] = row.successor
+    return entry
+
+
+def host(row: Host) -> HostView:
     """Return a row of GET /v1/hosts; `accelerator` is an addition."""
     return {
         "id": row.id,
-        "status": row.status,
+        "status": cast("Literal['active', 'draining', 'dead']", row.status),
         "free_mib": row.free_mib,
         "vm_count": row.vm_count,
         "rootfses": list(row.rootfses),
@@ -97,9 +134,9 @@ def host(row: Host) -> View:
     }
 
 
-def readiness(state: Readiness) -> View:
+def readiness(state: Readiness) -> ReadyView:
     """Return the answer of GET /readyz; `notes` is an addition."""
-    view: View = {"ready": state.ready}
+    view: ReadyView = {"ready": state.ready}
     if state.reason:
         view["reason"] = state.reason
     if state.notes:
@@ -107,13 +144,18 @@ def readiness(state: Readiness) -> View:
     return view
 
 
-def whoami(user: User, counts: Counts) -> View:
+def whoami(user: User, counts: Counts) -> WhoamiView:
     """Return the answer of GET /v1/whoami."""
-    stats = {"running": counts.running, "paused": counts.paused, "other": counts.other, "total": counts.total}
+    stats: StatsView = {
+        "running": counts.running,
+        "paused": counts.paused,
+        "other": counts.other,
+        "total": counts.total,
+    }
     return {"user_id": user.id, "stats": stats}
 
 
-def account(user: User) -> View:
+def account(user: User) -> AccountView:
     """Return the user as the main API of the hosted service does (wire-api 4.2)."""
     return {
         "id": user.id,

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from createos_engine.api.app import create_app
 from createos_engine.api.asgi import PEER_UID
 from createos_engine.words import State
+from fastapi import FastAPI
 
 from tests.fakes.rows import sandbox
 from tests.fakes.services import BOB, KEY, FakeWorld
@@ -18,9 +18,8 @@ PUBLIC = ("/healthz", "/readyz", "/v1/shapes", "/v1/rootfs")
 CLOSED = ("/v1/whoami", "/v1/users/me", "/v1/hosts", "/v1/sandboxes", "/v1/sandboxes/x", "/v1/sandboxes/by-ip/10.0.0.1")
 
 
-def visitor(world: FakeWorld, *, uid: int | None = None, **headers: str) -> httpx.AsyncClient:
+def visitor(app: FastAPI, *, uid: int | None = None, **headers: str) -> httpx.AsyncClient:
     """Return a client without a key; with *uid* it comes over the unix socket."""
-    app = create_app(world.services, allowed_hosts=("Box.Example",))
 
     async def socket(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         await app(scope if uid is None else {**scope, PEER_UID: uid}, receive, send)
@@ -29,15 +28,15 @@ def visitor(world: FakeWorld, *, uid: int | None = None, **headers: str) -> http
 
 
 @pytest.mark.parametrize("path", PUBLIC)
-async def test_public_routes_need_no_credential_and_mind_no_bad_one(world: FakeWorld, path: str) -> None:
-    assert (await visitor(world).get(path)).status_code == 200
-    assert (await visitor(world).get(path, headers={"x-api-key": "wrong"})).status_code == 200
+async def test_public_routes_need_no_credential_and_mind_no_bad_one(app: FastAPI, path: str) -> None:
+    assert (await visitor(app).get(path)).status_code == 200
+    assert (await visitor(app).get(path, headers={"x-api-key": "wrong"})).status_code == 200
 
 
 @pytest.mark.parametrize("path", CLOSED)
-async def test_every_other_route_needs_one(world: FakeWorld, path: str) -> None:
+async def test_every_other_route_needs_one(app: FastAPI, path: str) -> None:
     for headers in ({}, {"x-api-key": "wrong"}, {"x-api-key": ""}):
-        answer = await visitor(world).get(path, headers=headers)
+        answer = await visitor(app).get(path, headers=headers)
 
         assert (answer.status_code, list(answer.json()["data"])) == (401, ["auth"])
 
@@ -52,8 +51,8 @@ async def test_every_other_route_needs_one(world: FakeWorld, path: str) -> None:
         {"Authorization": f"bearer  {KEY} "},
     ],
 )
-async def test_each_credential_header_is_understood(world: FakeWorld, headers: dict[str, str]) -> None:
-    answer = await visitor(world).get("/v1/whoami", headers=headers)
+async def test_each_credential_header_is_understood(app: FastAPI, headers: dict[str, str]) -> None:
+    answer = await visitor(app).get("/v1/whoami", headers=headers)
 
     assert answer.json()["data"]["user_id"] == "usr-1"
 
@@ -68,54 +67,54 @@ async def test_each_credential_header_is_understood(world: FakeWorld, headers: d
         {"Authorization": "Bearer "},
     ],
 )
-async def test_two_credentials_or_another_scheme_are_refused(world: FakeWorld, headers: dict[str, str]) -> None:
+async def test_two_credentials_or_another_scheme_are_refused(app: FastAPI, headers: dict[str, str]) -> None:
     for uid in (None, 1000):
-        answer = await visitor(world, uid=uid).get("/v1/whoami", headers=headers)
+        answer = await visitor(app, uid=uid).get("/v1/whoami", headers=headers)
 
         assert (answer.status_code, list(answer.json()["data"])) == (401, ["auth"])
 
 
-async def test_the_peer_of_the_unix_socket_is_a_user_without_a_key(world: FakeWorld) -> None:
-    answer = await visitor(world, uid=1000).get("/v1/whoami")
+async def test_the_peer_of_the_unix_socket_is_a_user_without_a_key(app: FastAPI) -> None:
+    answer = await visitor(app, uid=1000).get("/v1/whoami")
 
     assert answer.json()["data"]["user_id"] == "usr-local-1000"
 
 
-async def test_a_credential_on_the_unix_socket_counts(world: FakeWorld) -> None:
-    good = await visitor(world, uid=1000).get("/v1/whoami", headers={"x-api-key": KEY})
-    bad = await visitor(world, uid=1000).get("/v1/whoami", headers={"x-api-key": "wrong"})
+async def test_a_credential_on_the_unix_socket_counts(app: FastAPI) -> None:
+    good = await visitor(app, uid=1000).get("/v1/whoami", headers={"x-api-key": KEY})
+    bad = await visitor(app, uid=1000).get("/v1/whoami", headers={"x-api-key": "wrong"})
 
     assert good.json()["data"]["user_id"] == "usr-1"
     assert bad.status_code == 401
 
 
-async def test_a_local_user_gets_a_token_that_works_over_tcp(world: FakeWorld) -> None:
-    minted = (await visitor(world, uid=7).post("/v1/local/tokens", json={})).json()["data"]
+async def test_a_local_user_gets_a_token_that_works_over_tcp(app: FastAPI) -> None:
+    minted = (await visitor(app, uid=7).post("/v1/local/tokens", json={})).json()["data"]
 
-    answer = await visitor(world).get("/v1/users/me", headers={"x-api-key": minted["token"]})
+    answer = await visitor(app).get("/v1/users/me", headers={"x-api-key": minted["token"]})
 
     assert (minted["user_id"], minted["name"]) == ("usr-local-7", "uid 7")
     assert answer.json()["data"]["id"] == "usr-local-7"
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": KEY}])
-async def test_nobody_else_gets_a_token(world: FakeWorld, headers: dict[str, str]) -> None:
-    answer = await visitor(world).post("/v1/local/tokens", json={}, headers=headers)
+async def test_nobody_else_gets_a_token(app: FastAPI, world: FakeWorld, headers: dict[str, str]) -> None:
+    answer = await visitor(app).post("/v1/local/tokens", json={}, headers=headers)
 
     assert answer.status_code == 403
     assert len(world.accounts.tokens) == 2
 
 
-async def test_a_wrong_key_on_the_unix_socket_gets_no_token(world: FakeWorld) -> None:
-    answer = await visitor(world, uid=7).post("/v1/local/tokens", json={}, headers={"x-api-key": "wrong"})
+async def test_a_wrong_key_on_the_unix_socket_gets_no_token(app: FastAPI) -> None:
+    answer = await visitor(app, uid=7).post("/v1/local/tokens", json={}, headers={"x-api-key": "wrong"})
 
     assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_the_sandbox_of_somebody_else_is_as_unknown_as_none(world: FakeWorld, method: str) -> None:
+async def test_the_sandbox_of_somebody_else_is_as_unknown_as_none(app: FastAPI, world: FakeWorld, method: str) -> None:
     theirs = world.sandboxes.add(sandbox(user_id=BOB.id, state=State.RUNNING))
-    me = visitor(world, **{"x-api-key": KEY})
+    me = visitor(app, **{"x-api-key": KEY})
 
     answers = [await me.request(method, f"/v1/sandboxes/{ref}") for ref in (theirs.id, theirs.name, "nothing")]
 
@@ -139,8 +138,8 @@ async def test_the_sandbox_of_somebody_else_is_as_unknown_as_none(world: FakeWor
         ("[::1", 403),
     ],
 )
-async def test_only_names_of_this_server_are_answered(world: FakeWorld, host: str, status: int) -> None:
-    answer = await visitor(world).get("/healthz", headers={"host": host})
+async def test_only_names_of_this_server_are_answered(app: FastAPI, host: str, status: int) -> None:
+    answer = await visitor(app).get("/healthz", headers={"host": host})
 
     assert answer.status_code == status
 
@@ -156,13 +155,13 @@ async def test_only_names_of_this_server_are_answered(world: FakeWorld, host: st
         ("", 403),
     ],
 )
-async def test_web_pages_of_other_hosts_are_refused(world: FakeWorld, origin: str, status: int) -> None:
-    answer = await visitor(world).get("/healthz", headers={"origin": origin})
+async def test_web_pages_of_other_hosts_are_refused(app: FastAPI, origin: str, status: int) -> None:
+    answer = await visitor(app).get("/healthz", headers={"origin": origin})
 
     assert answer.status_code == status
 
 
-async def test_host_and_origin_do_not_matter_on_the_unix_socket(world: FakeWorld) -> None:
-    answer = await visitor(world, uid=0).get("/v1/whoami", headers={"host": "createosd", "origin": "null"})
+async def test_host_and_origin_do_not_matter_on_the_unix_socket(app: FastAPI) -> None:
+    answer = await visitor(app, uid=0).get("/v1/whoami", headers={"host": "createosd", "origin": "null"})
 
     assert answer.status_code == 200

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from createos_engine.api.app import create_app
 from createos_engine.errors import GuestFailed
 from createos_engine.words import Ended, Output, State
+from fastapi import FastAPI
 
 from tests.fakes.rows import sandbox
 from tests.fakes.services import KEY, FakeWorld
@@ -106,7 +106,7 @@ async def test_a_failure_after_it_is_a_frame_and_an_exit_code(
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("output", [[], [Output(1, b"first")]])
 async def test_a_client_that_goes_away_ends_the_program(
-    world: FakeWorld, path: str, stream: bool, output: list[Output]
+    app: FastAPI, world: FakeWorld, path: str, stream: bool, output: list[Output]
 ) -> None:
     world.execs.script = [*output, 3600.0]
     body = json.dumps({"cmd": "x", "stream": stream}).encode()
@@ -133,6 +133,6 @@ async def test_a_client_that_goes_away_ends_the_program(
         "headers": headers,
     }
     async with asyncio.timeout(5):
-        await create_app(world.services)(scope, receive, send)
+        await app(scope, receive, send)
 
     assert world.execs.ended.is_set()

@@ -11,18 +11,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from createos_engine.api.app import create_app
 from createos_engine.api.server import ApiServer
 from createos_engine.errors import HostFailed
 from createos_engine.words import Output, State
+from fastapi import FastAPI
 
 from tests.fakes.rows import sandbox
 from tests.fakes.services import KEY, FakeWorld
 
 
-def server_of(world: FakeWorld, path: Path, port: int = 0) -> ApiServer:
+def server_of(app: FastAPI, path: Path, port: int = 0) -> ApiServer:
     """Return a server that is not started."""
-    app = create_app(world.services)
     return ApiServer(app, unix_socket=path, socket_group="no-such-group", host="127.0.0.1", port=port)
 
 
@@ -32,8 +31,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def server(world: FakeWorld, path: Path) -> AsyncIterator[ApiServer]:
-    running = server_of(world, path)
+async def server(app: FastAPI, path: Path) -> AsyncIterator[ApiServer]:
+    running = server_of(app, path)
     await running.start()
     yield running
     await running.stop(0)
@@ -61,12 +60,12 @@ async def test_tcp_needs_a_key(server: ApiServer) -> None:
     assert "server" not in with_key.headers
 
 
-async def test_the_socket_of_a_dead_daemon_is_replaced(world: FakeWorld, path: Path) -> None:
+async def test_the_socket_of_a_dead_daemon_is_replaced(app: FastAPI, path: Path) -> None:
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(path))
     dead.close()
 
-    server = server_of(world, path)
+    server = server_of(app, path)
     await server.start()
 
     async with local(path) as client:
@@ -75,38 +74,38 @@ async def test_the_socket_of_a_dead_daemon_is_replaced(world: FakeWorld, path: P
     assert not path.exists()
 
 
-async def test_the_socket_of_a_living_daemon_is_left_alone(server: ApiServer, world: FakeWorld, path: Path) -> None:
+async def test_the_socket_of_a_living_daemon_is_left_alone(server: ApiServer, app: FastAPI, path: Path) -> None:
     with pytest.raises(HostFailed, match="another daemon"):
-        await server_of(world, path).start()
+        await server_of(app, path).start()
 
     async with local(path) as client:
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_a_file_in_the_way_is_left_alone(world: FakeWorld, path: Path) -> None:
+async def test_a_file_in_the_way_is_left_alone(app: FastAPI, path: Path) -> None:
     path.write_text("precious")
 
     with pytest.raises(HostFailed, match="in the way"):
-        await server_of(world, path).start()
+        await server_of(app, path).start()
 
     assert path.read_text() == "precious"
 
 
 async def test_a_port_that_is_taken_is_refused_with_the_setting_to_change(
-    server: ApiServer, world: FakeWorld, tmp_path: Path
+    server: ApiServer, app: FastAPI, tmp_path: Path
 ) -> None:
     port = int(server.url.rpartition(":")[2])
 
     with pytest.raises(HostFailed) as failed:
-        await server_of(world, tmp_path / "other.sock", port).start()
+        await server_of(app, tmp_path / "other.sock", port).start()
 
     assert "listen_port" in failed.value.hint
     assert not (tmp_path / "other.sock").exists()
 
 
-async def test_a_socket_path_that_is_too_long_is_refused(world: FakeWorld, tmp_path: Path) -> None:
+async def test_a_socket_path_that_is_too_long_is_refused(app: FastAPI, tmp_path: Path) -> None:
     with pytest.raises(HostFailed, match="AF_UNIX path too long"):
-        await server_of(world, tmp_path / ("x" * 120)).start()
+        await server_of(app, tmp_path / ("x" * 120)).start()
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -137,8 +136,8 @@ async def test_a_client_that_stops_reading_and_leaves_ends_its_program(server: A
             await world.execs.ended.wait()
 
 
-async def test_stopping_lets_a_request_finish(world: FakeWorld, path: Path) -> None:
-    server = server_of(world, path)
+async def test_stopping_lets_a_request_finish(app: FastAPI, world: FakeWorld, path: Path) -> None:
+    server = server_of(app, path)
     await server.start()
     row = world.sandboxes.add(sandbox(state=State.RUNNING))
     world.execs.script = [0.3, Output(1, b"done")]
@@ -151,8 +150,8 @@ async def test_stopping_lets_a_request_finish(world: FakeWorld, path: Path) -> N
         assert (await call).json()["data"]["result"]["stdout"] == "done"
 
 
-async def test_stopping_twice_or_unstarted_is_nothing(world: FakeWorld, path: Path) -> None:
-    server = server_of(world, path)
+async def test_stopping_twice_or_unstarted_is_nothing(app: FastAPI, path: Path) -> None:
+    server = server_of(app, path)
     await server.stop(0)
     await server.start()
     await server.stop(0)
