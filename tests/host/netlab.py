@@ -130,6 +130,8 @@ class Lab:
             await links.enable_loopback()
 
     def _wire(self) -> None:
+        for world in (self.host, self.internet):
+            world.sysctl("ipv6/conf/default/accept_dad", 0)
         self.host.ip(
             f"link add up0 type veth peer name net0 netns {self.internet.path}",
             f"addr add {UPLINK_V4}/24 brd + dev up0",
