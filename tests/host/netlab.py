@@ -118,6 +118,11 @@ class Lab:
         guest.namespace.ip(*_guest_commands(guest))
         return guest
 
+    def reinstall(self, policy: Policy | None = None) -> None:
+        """Do what a daemon does that starts again, perhaps with another policy: it knows nothing of before."""
+        self.firewall = Firewall(self.instance, POOL, policy or self.policy, Nft())
+        self.firewall.install()
+
     def add_tap(self, instance: Instance, endpoint: Endpoint) -> None:
         asyncio.run(_add_tap(instance, endpoint))
 
