@@ -67,6 +67,7 @@ async def running_daemon(settings: Settings) -> AsyncIterator[Daemon]:
                 host=settings.listen_host,
                 port=settings.listen_port,
             )
+            await engine.network.enable_loopback()
             await server.start()
             engine.background.start("start", _start(engine, settings, paths))
             try:

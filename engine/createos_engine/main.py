@@ -88,12 +88,14 @@ def doctor(
     """Check everything this host needs and say how to put right what is missing; exit code 1 if something is."""
     import asyncio
 
+    from createos_engine import logs
     from createos_engine.doctor.examine import examine
     from createos_engine.doctor.finding import as_json as to_json
     from createos_engine.doctor.finding import exit_code, render
     from createos_engine.paths import Paths
 
     settings = load(config, state_dir=state_dir, run_dir=run_dir, cache_dir=cache_dir)
+    logs.configure("warning")
     findings = asyncio.run(examine(settings, Paths(settings.state_dir, settings.run_dir)))
     sys.stdout.write(to_json(findings) if as_json else render(findings))
     sys.exit(exit_code(findings))

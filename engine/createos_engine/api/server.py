@@ -97,7 +97,7 @@ class ApiServer:
             lifespan="off",
             access_log=False,
             log_config=None,
-            log_level="warning",
+            log_level="critical",
             server_header=False,
             timeout_keep_alive=75,
         )
@@ -137,7 +137,8 @@ class ApiServer:
 
     def _bind_tcp(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        door = socket.socket(family)
+        # asyncio switches Nagle's algorithm off only where the protocol is named: without it an answer takes 40 ms more.
+        door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             door.bind((self._host, self._port))

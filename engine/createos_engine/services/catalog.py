@@ -57,4 +57,4 @@ class ImageCatalog:
 
 def build_command(name: str) -> str:
     """Return the command that builds an image."""
-    return f"run: sudo createosd images build {name}"
+    return f"run: sudo .venv/bin/python -m createos_images build {name}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from createos_engine.drivers.hypervisor import Hypervisor, Stopped
@@ -18,6 +20,8 @@ from createos_engine.words import Sandbox, State
 log = structlog.get_logger(__name__)
 
 RECONNECT_DEADLINE_S = 15.0
+# A machine that ends takes its channel along; libvirt's word, which says why, comes a moment later.
+GRACE_S = 1.0
 
 
 class Losses:
@@ -59,6 +63,7 @@ class Losses:
 
     async def _reconnect(self, sandbox_id: str, reason: str) -> None:
         """Try once more; a guest that breaks the protocol or does not answer is ended: it is of no use to anybody."""
+        await asyncio.sleep(GRACE_S)
         async with self._locks.hold(sandbox_id):
             sandbox = self._store.get(sandbox_id)
             if sandbox.state is not State.RUNNING or self._agents.connected(sandbox_id):

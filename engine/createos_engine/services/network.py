@@ -42,6 +42,10 @@ class Network:
         with _netconfig_errors("the firewall could not be set up"):
             self._firewall.install()
             self._links.enable_forwarding()
+
+    async def enable_loopback(self) -> None:
+        """Bring lo up, which a new network namespace does not do; the TCP API listens there."""
+        with _netconfig_errors("lo could not be brought up"):
             await self._links.enable_loopback()
 
     async def connect(self, slot: int) -> None:

@@ -1,0 +1,52 @@
+"""Real machines: one daemon for the whole run, sandboxes shared where tests allow it, and a census after every test.
+
+The test run must be in a network namespace of its own (`make test` sees to that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vm.engine import Box, LiveEngine, live_engine
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[LiveEngine]:
+    """One daemon for all tests that do not need their own."""
+    with live_engine() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def box(engine: LiveEngine) -> Iterator[Box]:
+    """A running busybox sandbox that tests may use but must not break."""
+    box = engine.create(name="shared", envs={"DECLARED": "at create"})
+    yield box
+    box.destroy()
+
+
+@pytest.fixture(autouse=True)
+def _census(engine: LiveEngine) -> Iterator[None]:
+    """After every test the host holds what the database says and nothing else."""
+    yield
+    assert engine.discrepancies() == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the daemon's last log lines with a failure."""
+    report = yield
+    engine = getattr(item, "funcargs", {}).get("engine")
+    if report.when == "call" and report.failed and isinstance(engine, LiveEngine):
+        report.sections.append(("createosd log", engine.log_tail()))
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything below this folder boots machines."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.vm)
