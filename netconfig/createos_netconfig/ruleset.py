@@ -8,7 +8,8 @@ interface's name, so that a tap which nobody has admitted gets nothing.
 | spoof | prerouting | a packet from a tap must carry that tap's MAC and one of its addresses, and no route of its own |
 | arp   | arp input | the same for ARP |
 | host  | input | nothing of the host can be reached, but replies to connections the host itself opened |
-| route | forward | where a sandbox may go, and that nobody comes in |
+| route | forward | where a sandbox may go |
+| open  | forward, later | nobody opens a connection to a sandbox; later, so that another engine's sandbox is answered |
 | enter | postrouting | what goes into a tap is for the addresses behind it, whoever sends it, whatever routes say |
 | leave | postrouting | masquerade towards the outside |
 
@@ -48,6 +49,7 @@ Network = IPv4Network | IPv6Network
 
 _DISCOVERY = match(field("icmpv6", "type"), {"set": ["nd-neighbor-solicit", "nd-neighbor-advert"]})
 _REPLIES = match(ct("state"), "established", op="in"), match(ct("direction"), "reply")
+_RELATED = match(ct("state"), "related", op="in")
 _DNS_PORT = 53
 # Before conntrack's defragmentation (linux/netfilter_ipv4.h: NF_IP_PRI_RAW_BEFORE_DEFRAG).
 _BEFORE_DEFRAGMENTATION = -450
@@ -72,7 +74,7 @@ def install(instance: Instance, pool: Pool, policy: Policy, members: Sequence[En
     commands += _sets(instance, pool, policy)
     commands += _chains(instance)
     commands += _spoof_rules(instance) + _arp_rules(instance) + _host_rules(instance)
-    commands += _route_rules(instance) + _enter_rules(instance) + _leave_rules(instance)
+    commands += _route_rules(instance) + _open_rules(instance) + _enter_rules(instance) + _leave_rules(instance)
     for endpoint in members:
         commands += admit(instance, endpoint)
     return commands
@@ -159,6 +161,7 @@ def _chains(instance: Instance) -> list[Command]:
         ("arp", "arp", "filter", "input", 0),
         ("inet", "host", "filter", "input", -10),
         ("inet", "route", "filter", "forward", -10),
+        ("inet", "open", "filter", "forward", -9),
         ("inet", "enter", "filter", "postrouting", -10),
         ("inet", "leave", "nat", "postrouting", 100),
     )
@@ -205,25 +208,26 @@ def _host_rules(instance: Instance) -> list[Command]:
 
 def _route_rules(instance: Instance) -> list[Command]:
     from_us, to_us = match(meta("iifname"), instance.pattern), match(meta("oifname"), instance.pattern)
-    related = match(ct("state"), "related", op="in")
-    errors = match(meta("l4proto"), {"set": ["icmp", "ipv6-icmp"]})
     rules = [[from_us, match(ct("state"), "invalid", op="in"), DROP]]
     for ip, version in (("ip", 4), ("ip6", 6)):
         # An ICMP error quotes a packet, and conntrack believes the quotation: it must be of the sender's own flow.
         opener = concat(meta("iifname"), ct(f"{ip} saddr", "original"))
-        rules.append([from_us, related, match(opener, f"@addresses_v{version}", op="!="), DROP])
+        rules.append([from_us, _RELATED, match(opener, f"@addresses_v{version}", op="!="), DROP])
     rules += [
         [from_us, to_us, goto("refuse")],
         # A port that the host publishes is the host's service, wherever the packet was sent on to.
         [from_us, match(ct("status"), "dnat", op="in"), goto("refuse")],
-        [to_us, *_REPLIES, ACCEPT],
-        [to_us, related, errors, ACCEPT],
-        [to_us, DROP],
     ]
     for ip, version in (("ip", 4), ("ip6", 6)):
         rules += _destination_rules(from_us, field(ip, "daddr"), version)
     unicast = match({"fib": {"result": "type", "flags": ["daddr"]}}, "unicast", op="!=")
     return _rules(instance, "route", *rules, [from_us, unicast, goto("refuse")])
+
+
+def _open_rules(instance: Instance) -> list[Command]:
+    to_us = match(meta("oifname"), instance.pattern)
+    errors = match(meta("l4proto"), {"set": ["icmp", "ipv6-icmp"]})
+    return _rules(instance, "open", [to_us, *_REPLIES, ACCEPT], [to_us, _RELATED, errors, ACCEPT], [to_us, DROP])
 
 
 def _destination_rules(from_us: Expression, to: Expression, version: int) -> list[list[Expression]]:

@@ -74,8 +74,10 @@ def test_an_icmp_error_about_somebody_elses_flow_goes_nowhere(net: Lab) -> None:
         watch.settimeout(0.5)
         talk.sendto(b"hello", (SERVER_V4, 5353))
         _, peer = server.recvfrom(64)
+        server.sendto(b"hello", peer)
 
-        quoted = packets.ipv4(SERVER_V4, peer[0], packets.UDP, packets.udp(b"hello", source_port=5353, port=peer[1]))
+        answer = packets.udp(b"hello", source_port=5353, port=talk.getsockname()[1])
+        quoted = packets.ipv4(SERVER_V4, victim.v4, packets.UDP, answer)
         for source in (liar.v4, victim.v4):
             error = packets.ipv4(source, SERVER_V4, packets.ICMPV4, packets.port_unreachable(quoted))
             with liar.namespace.entered():
