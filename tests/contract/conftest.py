@@ -18,11 +18,10 @@ from tests.fakes.services import KEY, FakeWorld
 
 @dataclass(frozen=True)
 class Engine:
-    """Where an engine answers. `world` is None for a live one; its programs are real then."""
+    """Where an engine answers, and a key it knows."""
 
     base_url: str
     api_key: str
-    world: FakeWorld | None
 
 
 @pytest.fixture(scope="session")
@@ -30,25 +29,22 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The engine of CREATEOS_SANDBOX_URL and CREATEOS_API_KEY, or one over fakes in a thread."""
     url, key = os.environ.get("CREATEOS_SANDBOX_URL"), os.environ.get("CREATEOS_API_KEY")
     if url and key:
-        yield Engine(url, key, None)
+        yield Engine(url, key)
         return
-    world = FakeWorld()
     started, stop = threading.Event(), threading.Event()
     urls: list[str] = []
     thread = threading.Thread(
-        target=lambda: asyncio.run(_serve(world, tmp_path_factory.mktemp("run"), urls, started, stop)), name="engine"
+        target=lambda: asyncio.run(_serve(tmp_path_factory.mktemp("run"), urls, started, stop)), name="engine"
     )
     thread.start()
     assert started.wait(10)
-    yield Engine(urls[0], KEY, world)
+    yield Engine(urls[0], KEY)
     stop.set()
     thread.join(10)
 
 
-async def _serve(
-    world: FakeWorld, run_dir: Path, urls: list[str], started: threading.Event, stop: threading.Event
-) -> None:
-    app = create_app(world.services)
+async def _serve(run_dir: Path, urls: list[str], started: threading.Event, stop: threading.Event) -> None:
+    app = create_app(FakeWorld().services)
     server = ApiServer(app, unix_socket=run_dir / "api.sock", socket_group="", host="127.0.0.1", port=0)
     await server.start()
     urls.append(server.url)

@@ -33,7 +33,7 @@ Ported = Annotated[Services, Depends(services)]
 
 async def caller(request: Request, ported: Ported, _: Documented = None) -> User:
     """Return the user whose credential the request carries, else the unix socket's peer; else Unauthenticated."""
-    given = [(name, value) for name in _HEADERS if (value := request.headers.get(name))]
+    given = [(name, value) for name in _HEADERS for value in request.headers.getlist(name) if value]
     if len(given) > 1:
         names = ", ".join(name for name, _ in given)
         raise Unauthenticated(f"more than one credential was sent ({names})", hint="send one of them", field="auth")

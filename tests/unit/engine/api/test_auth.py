@@ -74,6 +74,12 @@ async def test_two_credentials_or_another_scheme_are_refused(app: FastAPI, heade
         assert (answer.status_code, list(answer.json()["data"])) == (401, ["auth"])
 
 
+async def test_the_same_header_twice_is_refused(app: FastAPI) -> None:
+    answer = await visitor(app).get("/v1/whoami", headers=[("x-api-key", KEY), ("x-api-key", KEY)])
+
+    assert answer.status_code == 401
+
+
 async def test_the_peer_of_the_unix_socket_is_a_user_without_a_key(app: FastAPI) -> None:
     answer = await visitor(app, uid=1000).get("/v1/whoami")
 
