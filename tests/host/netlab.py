@@ -27,6 +27,7 @@ LAN_V4, LAN_V6 = "192.168.50.2", "fd50::2"
 SERVER_V4, SERVER_V6 = "203.0.113.10", "2001:db8:2::10"
 METADATA = "169.254.169.254"
 PRIVATE_SERVER_V4, PRIVATE_SERVER_V6 = "192.168.50.10", "fd50::10"
+_MACS = "02:00:00:00:00:01", "02:00:00:00:00:02"
 _CLONE_NEWNET = 0x40000000
 
 
@@ -138,11 +139,13 @@ class Lab:
         for world in (self.host, self.internet):
             world.sysctl("ipv6/conf/default/accept_dad", 0)
         self.host.ip(
-            f"link add up0 type veth peer name net0 netns {self.internet.path}",
+            f"link add up0 address {_MACS[0]} type veth peer name net0 address {_MACS[1]} netns {self.internet.path}",
             f"addr add {UPLINK_V4}/24 brd + dev up0",
             f"addr add {LAN_V4}/24 brd + dev up0",
             *(f"addr add {address}/64 dev up0 nodad" for address in (UPLINK_V6, LAN_V6, UPLINK_LINK_LOCAL)),
             "link set up0 up",
+            # A new link takes a second until IPv6 neighbours find each other.
+            f"neigh add 2001:db8:1::1 lladdr {_MACS[1]} dev up0 nud permanent",
         )
         # A kernel answers a sender with a handful of ICMP errors per second; tests ask for more.
         self.host.sysctl("ipv4/icmp_ratelimit", 0)
@@ -155,6 +158,7 @@ class Lab:
             *(f"addr add {address}/32 dev lo" for address in (SERVER_V4, METADATA)),
             f"addr add {SERVER_V6}/128 dev lo nodad",
             "link set net0 up",
+            f"neigh add {UPLINK_V6} lladdr {_MACS[0]} dev net0 nud permanent",
             # Sandboxes are routed to, so that only rules can keep the outside away from them.
             f"route add {POOL.v4} via {UPLINK_V4}",
             f"route add {POOL.v6} via {UPLINK_V6}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.engine import Box, LiveEngine, live_engine
+from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def box(engine: LiveEngine) -> Iterator[Box]:
 def _census(engine: LiveEngine) -> Iterator[None]:
     """After every test the host holds what the database says and nothing else."""
     yield
-    assert engine.discrepancies() == []
+    wait_for(lambda: not engine.discrepancies(), 20, f"left behind: {engine.discrepancies()}")
 
 
 @pytest.hookimpl(wrapper=True)
