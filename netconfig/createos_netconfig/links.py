@@ -25,7 +25,10 @@ _LINK_LOCAL_BITS = 64
 
 
 class Links:
-    """The taps of one instance in the network namespace it is used in. `async with` opens and closes netlink."""
+    """The taps of one instance in the network namespace it is used in. `async with` opens and closes netlink.
+
+    Needs the event loop of asyncio itself: uvloop refuses netlink sockets.
+    """
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
