@@ -1,3 +1,3 @@
 module createos.local/agent
 
-go 1.21
+go 1.22

@@ -78,7 +78,7 @@ func runAsInit() {
 		}
 	}
 	served.SetReady(ready(failure, begun))
-	modules.LoadRest()
+	go modules.LoadRest()
 	select {}
 }
 

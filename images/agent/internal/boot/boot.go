@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,8 @@ const (
 	rootMark   = "-- root"
 	newRoot    = "/newroot"
 	deviceWait = 10 * time.Second
+
+	lowestPriority = 19
 )
 
 // Option returns the value of key=value on the kernel command line, empty when it is not there.
@@ -75,7 +78,15 @@ func ReadModules() (Modules, error) {
 func (m Modules) LoadFirst() { load(m.before) }
 
 // LoadRest loads what sandboxes may want; it takes a while under emulation and nothing waits for it.
-func (m Modules) LoadRest() { load(m.after) }
+//
+// It has a thread of its own at the lowest priority: the first program is not to wait for it.
+func (m Modules) LoadRest() {
+	runtime.LockOSThread()
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, syscall.Gettid(), lowestPriority); err != nil {
+		Log("priority: %v", err)
+	}
+	load(m.after)
+}
 
 func load(modules []module) {
 	noParameters := []byte{0}
@@ -90,6 +101,9 @@ func load(modules []module) {
 
 // Root mounts the root file system, grows it to its device and makes it "/". The process goes on as it is.
 func Root(device string) error {
+	if device == "" {
+		return errors.New("the kernel command line has no createos.root=DEVICE")
+	}
 	if err := await(device); err != nil {
 		return err
 	}
