@@ -69,12 +69,13 @@ class Entrance:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE
         if PEER_UID in scope:
             return None
-        host = _host_name(f"//{headers.get('host', '')}")
-        if host not in self._hosts:
-            text = f"this server does not answer to the host name {host!r}; add it to the setting allowed_hosts"
+        # Every one of them: a second Host that nobody reads would be a way around the first.
+        hosts = [_host_name(f"//{host}") for host in headers.getlist("host")] or [""]
+        strange = [host for host in hosts if host not in self._hosts]
+        if strange:
+            text = f"this server does not answer to the host name {strange[0]!r}; add it to the setting allowed_hosts"
             return HTTPStatus.FORBIDDEN, text
-        origin = headers.get("origin")
-        if origin is not None and _host_name(origin) not in self._hosts:
+        if any(_host_name(origin) not in self._hosts for origin in headers.getlist("origin")):
             return HTTPStatus.FORBIDDEN, "web pages of other hosts may not use this API; see the setting allowed_hosts"
         return None
 

@@ -7,8 +7,12 @@ import codecs
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
+import structlog
+
 from createos_engine.errors import EngineError
 from createos_engine.words import Ended, Output
+
+log = structlog.get_logger(__name__)
 
 HEARTBEAT_S = 5.0
 # A refusal of the guest comes back within milliseconds; a program that says nothing is not held up any longer.
@@ -30,14 +34,14 @@ class Events:
         self._waiting: asyncio.Future[Event] | None = None
 
     async def begin(self, patience_s: float = PATIENCE_S) -> None:
-        """Wait a moment for the first event; raises the EngineError of a program that could not be started."""
+        """Wait a moment for the first event; raises what kept the program from starting."""
         waiting = self._ask()
         try:
             await asyncio.wait([waiting], timeout=patience_s)
         except asyncio.CancelledError:
             await self.close()
             raise
-        if waiting.done() and isinstance(failed := waiting.exception(), EngineError):
+        if waiting.done() and (failed := waiting.exception()):
             raise failed
 
     async def next(self, within_s: float) -> Event | None:
@@ -72,6 +76,10 @@ async def frames(events: Events, heartbeat_s: float = HEARTBEAT_S) -> AsyncItera
             event = await events.next(heartbeat_s)
         except EngineError as exc:
             event = Ended(_CANNOT_RUN, error=exc.sentence)
+        except Exception:
+            # A stream without an exit code is a success to some clients (wire-api 7.3), so a bug must not cut it.
+            log.exception("a stream ended with a bug")
+            event = Ended(_CANNOT_RUN, error="createosd has made a mistake; its log has the details")
         if event is None:
             yield _line("hb", True)
         elif isinstance(event, Output):

@@ -7,18 +7,15 @@ import errno
 import grp
 import os
 import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from createos_engine.api.asgi import PEER_UID
+from createos_engine.api.upgrade import PeerProtocol
 from createos_engine.errors import HostFailed
 
 log = structlog.get_logger(__name__)
@@ -26,28 +23,6 @@ log = structlog.get_logger(__name__)
 _BACKLOG = 1024
 _KNOCK_S = 1.0
 _SOCKET_MODE = 0o660
-# struct ucred of unix(7): pid, uid, gid
-_UCRED = struct.Struct("3i")
-
-
-class PeerProtocol(HttpToolsProtocol):
-    """HTTP that tells the app who is at the other end of a unix socket."""
-
-    _peer_uid: int | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Ask the kernel for the peer's uid; it cannot be forged."""
-        super().connection_made(transport)
-        connection = transport.get_extra_info("socket")
-        if connection is not None and connection.family == socket.AF_UNIX:
-            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-            self._peer_uid = _UCRED.unpack(credentials)[1]
-
-    def on_message_begin(self) -> None:
-        """Put the uid where auth.py finds it."""
-        super().on_message_begin()
-        if self._peer_uid is not None:
-            cast("dict[str, object]", self.scope)[PEER_UID] = self._peer_uid
 
 
 class _Server(uvicorn.Server):

@@ -10,6 +10,9 @@ import uuid
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter
+
+import structlog
 
 from createos_engine.drivers.channel.agent import Identity, InterfaceConfig
 from createos_engine.drivers.disk import Disks
@@ -23,7 +26,23 @@ from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles
 from createos_engine.words import Accelerator, Sandbox
 
+log = structlog.get_logger(__name__)
+
 _ENTROPY_BYTES = 64
+
+
+class Stopwatch:
+    """How long each step took, in milliseconds, by its name with `_ms` behind it."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._begun = perf_counter()
+
+    def lap(self, name: str) -> None:
+        """End a step."""
+        now = perf_counter()
+        self.laps[f"{name}_ms"] = round((now - self._begun) * 1000, 1)
+        self._begun = now
 
 
 class Machines:
@@ -44,21 +63,28 @@ class Machines:
 
         Raises HostFailed or GuestFailed with everything known about why; nothing is left then.
         """
+        watch = Stopwatch()
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.erase, sandbox.id)
             self._make_directory(sandbox)
             await self._disks.create_overlay(base, self._paths.sandbox(sandbox.id).overlay, sandbox.disk_mib)
+            watch.lap("overlay")
             undo.push_async_callback(self._network.disconnect, sandbox.slot)
             await self._network.connect(sandbox.slot)
+            watch.lap("network")
             undo.push_async_callback(self._hypervisor.destroy, self.name(sandbox.id))
             try:
                 await self._hypervisor.start(self._machine(sandbox, files))
+                watch.lap("machine")
                 undo.push_async_callback(self._agents.disconnect, sandbox.id)
                 await self._agents.connect(sandbox.id, deadline_s=deadline_s)
+                watch.lap("agent")
                 await self._configure(sandbox)
+                watch.lap("identity")
             except HostFailed as exc:
                 raise await self._explained(exc, sandbox, files.accelerator) from exc
             undo.pop_all()
+        log.info("machine booted", sandbox=sandbox.id, **watch.laps)
 
     async def adopt(self, sandbox: Sandbox, *, deadline_s: float) -> None:
         """Take charge of a machine that runs already: its link and rules are verified, its agent connected."""
