@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from createos_engine.api.ports import AccountPort, CatalogPort, ExecPort, HealthPort, SandboxPort, Services
-from createos_engine.errors import EngineError, Invalid, NotFound, Unauthenticated
+from createos_engine.errors import Invalid, NotFound, Unauthenticated
 from createos_engine.lifecycle import TERMINAL, move, require_running
 from createos_engine.words import (
     Accelerator,
@@ -132,7 +132,7 @@ class FakeExecs:
     def __init__(self, sandboxes: FakeSandboxes) -> None:
         self._sandboxes = sandboxes
         self.commands: list[Command] = []
-        self.script: list[Output | Ended | EngineError | float] | None = None
+        self.script: list[Output | Ended | Exception | float] | None = None
         self.begun = asyncio.Event()
         self.ended = asyncio.Event()
 
@@ -157,11 +157,11 @@ class FakeExecs:
         script = _program(row, command) if self.script is None else self.script
         return self._play(script)
 
-    async def _play(self, script: Sequence[Output | Ended | EngineError | float]) -> AsyncIterator[Output | Ended]:
+    async def _play(self, script: Sequence[Output | Ended | Exception | float]) -> AsyncIterator[Output | Ended]:
         self.begun.set()
         try:
             for step in script:
-                if isinstance(step, EngineError):
+                if isinstance(step, Exception):
                     raise step
                 if isinstance(step, float):
                     await asyncio.sleep(step)
@@ -171,7 +171,7 @@ class FakeExecs:
             self.ended.set()
 
 
-def _program(row: Sandbox, command: Command) -> list[Output | Ended | EngineError | float]:
+def _program(row: Sandbox, command: Command) -> list[Output | Ended | Exception | float]:
     words = [command.cmd, *command.args]
     if words[0] == "sh":
         words = words[2].split()

@@ -89,6 +89,16 @@ async def test_a_failure_before_the_first_frame_is_an_ordinary_error(
     assert (answer.status_code, answer.json()["message"]) == (500, "the agent does not answer")
 
 
+async def test_a_bug_before_the_first_frame_is_an_internal_error(app: FastAPI, world: FakeWorld, path: str) -> None:
+    world.execs.script = [ZeroDivisionError("secret")]
+    transport = httpx.ASGITransport(app)
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers={"X-Api-Key": KEY}) as it:
+        answer = await it.post(path, json={"cmd": "x", "stream": True})
+
+    assert (answer.status_code, "secret" in answer.text) == (500, False)
+
+
 async def test_a_failure_after_it_is_a_frame_and_an_exit_code(
     client: httpx.AsyncClient, world: FakeWorld, path: str
 ) -> None:

@@ -74,6 +74,7 @@ async def test_silence_is_filled_with_heartbeats() -> None:
         ([GuestFailed("gone", hint="retry")], "gone; retry"),
         ([], "the end of the program was not reported"),
         ([Ended(126, error="not executable")], "not executable"),
+        ([ZeroDivisionError("secret")], "createosd has made a mistake; its log has the details"),
     ],
 )
 async def test_an_exit_code_follows_every_error(steps: list[Event | Exception], error: str) -> None:
