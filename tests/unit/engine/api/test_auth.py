@@ -171,3 +171,18 @@ async def test_host_and_origin_do_not_matter_on_the_unix_socket(app: FastAPI) ->
     answer = await visitor(app, uid=0).get("/v1/whoami", headers={"host": "createosd", "origin": "null"})
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("host", "localhost"), ("host", "evil.example")],
+        [("host", "localhost"), ("origin", "http://localhost"), ("origin", "https://evil.example")],
+    ],
+)
+async def test_a_second_host_or_origin_is_no_way_around_the_first(app: FastAPI, headers: list[tuple[str, str]]) -> None:
+    request = httpx.Request("GET", "http://localhost/healthz", headers=headers)
+
+    answer = await visitor(app).send(request)
+
+    assert answer.status_code == 403
