@@ -35,7 +35,7 @@ class Pool:
     @property
     def capacity(self) -> int:
         """How many slots there are. The network's first two addresses and the last one are not given away."""
-        return min(self.v4.num_addresses - 3, self.v6.num_addresses - 2, _MOST_SLOTS)
+        return max(0, min(self.v4.num_addresses - 3, self.v6.num_addresses - 2, _MOST_SLOTS))
 
     def endpoint(self, instance: Instance, slot: int) -> Endpoint:
         """Return the endpoint of a slot from 1 to capacity."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 
+from createos_netconfig.names import Instance
 from createos_netconfig.nft import Command, Nft
+
+_ROUTED_FAMILIES = ("inet", "ip", "ip6")
+_OUR_TABLE = re.compile(r"createos_([a-z0-9]{4})")
+_FIREWALLD = "firewalld"
+# Before the first engine has started its tag is not known.
+_ANY_PREFIX = "c"
 
 
 @dataclass(frozen=True)
@@ -16,29 +25,65 @@ class Obstacle:
 
 
 def obstacles(nft: Nft) -> list[Obstacle]:
-    """Return the chains that would drop forwarded packets of sandboxes."""
-    return find(nft.list("chains"))
+    """Return the chains that would drop forwarded packets of sandboxes, without those that were told to let them pass.
+
+    What iptables-legacy has set up is not seen: nftables does not know of it.
+    """
+    return find(nft.list("ruleset"))
 
 
 def find(objects: list[Command]) -> list[Obstacle]:
-    """Return the obstacles among listed nft chains; touches nothing."""
+    """Return the obstacles among listed nft objects; touches nothing. An obstacle is there once for each engine."""
     chains = [entry["chain"] for entry in objects if "chain" in entry]
     names = {(chain["family"], chain["table"], chain["name"]) for chain in chains}
-    dropping = [chain for chain in chains if chain.get("hook") == "forward" and chain.get("policy") == "drop"]
-    return [_obstacle(chain, names) for chain in dropping if not chain["table"].startswith("createos_")]
+    rules = [entry["rule"] for entry in objects if "rule" in entry]
+    return [
+        _obstacle(chain, names, prefix)
+        for chain in chains
+        if _drops(chain)
+        for prefix in _prefixes(chains)
+        if not _passes(chain, rules, prefix)
+    ]
 
 
-def _obstacle(chain: Command, names: set[tuple[str, str, str]]) -> Obstacle:
+def _drops(chain: Command) -> bool:
+    """Tell whether what no rule accepts is dropped; firewalld's policy is accept, and its last rule rejects."""
+    if (
+        chain.get("hook") != "forward"
+        or chain["family"] not in _ROUTED_FAMILIES
+        or _OUR_TABLE.fullmatch(chain["table"])
+    ):
+        return False
+    return chain.get("policy") == "drop" or chain["table"] == _FIREWALLD
+
+
+def _prefixes(chains: list[Command]) -> list[str]:
+    tables = {chain["table"] for chain in chains}
+    instances = sorted(found[1] for found in map(_OUR_TABLE.fullmatch, tables) if found)
+    return [Instance(instance).prefix for instance in instances] or [_ANY_PREFIX]
+
+
+def _passes(chain: Command, rules: list[Command], prefix: str) -> bool:
+    """Tell whether the chain's table has a rule for our interfaces, which is what each fix adds."""
+    here = [rule for rule in rules if (rule["family"], rule["table"]) == (chain["family"], chain["table"])]
+    return any(f'"{prefix}*"' in json.dumps(rule.get("expr", [])) for rule in here)
+
+
+def _obstacle(chain: Command, names: set[tuple[str, str, str]], prefix: str) -> Obstacle:
     family, table, name = chain["family"], chain["table"], chain["name"]
-    target = f"{family} {table} {name}"
+    target, links = f"{family} {table} {name}", f"{prefix}+"
     if (family, table, "DOCKER-USER") in names:
-        program = "ip6tables" if family == "ip6" else "iptables"
-        rule = f"{program} -I DOCKER-USER -i c+ -j ACCEPT && {program} -I DOCKER-USER -o c+ -j ACCEPT"
-        return Obstacle(target, rule)
-    if table == "firewalld":
-        return Obstacle(target, "firewall-cmd --permanent --zone=trusted --add-interface=c+ && firewall-cmd --reload")
-    if (family, table, "ufw-user-forward") in names:
-        return Obstacle(target, "ufw default allow routed")
-    return Obstacle(
-        target, f"nft insert rule {target} iifname 'c*' accept; nft insert rule {target} oifname 'c*' accept"
-    )
+        add = f"{'ip6tables' if family == 'ip6' else 'iptables'} -I DOCKER-USER"
+        return Obstacle(target, f"{add} -i {links} -j ACCEPT && {add} -o {links} -j ACCEPT")
+    if table == _FIREWALLD:
+        zone = f"firewall-cmd --permanent --zone=trusted --add-interface={links}"
+        return Obstacle(target, f"{zone} && firewall-cmd --reload")
+    if _of_ufw(names, family, table):
+        return Obstacle(target, f"ufw route allow in on {links}")
+    fixes = [f"nft insert rule {target} {way} '\"{prefix}*\"' accept" for way in ("iifname", "oifname")]
+    return Obstacle(target, " && ".join(fixes))
+
+
+def _of_ufw(names: set[tuple[str, str, str]], family: str, table: str) -> bool:
+    """Tell whether ufw made the table; its IPv6 chains are called ufw6-."""
+    return any((family, table, f"{ufw}-user-forward") in names for ufw in ("ufw", "ufw6"))

@@ -9,6 +9,7 @@ from createos_netconfig.errors import NetconfigError
 
 # IFNAMSIZ of linux/if.h, without the final NUL.
 LONGEST_INTERFACE = 15
+_SLOT = re.compile(r"[1-9][0-9]*")
 _INSTANCE = re.compile(r"[a-z0-9]{4}")
 
 
@@ -46,11 +47,10 @@ class Instance:
 
     def slot(self, interface: str) -> int:
         """Return the slot of an interface name of this instance."""
-        number = interface.removeprefix(self.prefix)
-        if number == interface or not number.isdecimal():
+        if not self.owns(interface):
             raise NetconfigError(f"{interface} is no interface of instance {self.id}")
-        return int(number)
+        return int(interface.removeprefix(self.prefix))
 
     def owns(self, interface: str) -> bool:
         """Tell whether an interface name is one of this instance."""
-        return interface.startswith(self.prefix) and interface.removeprefix(self.prefix).isdecimal()
+        return interface.startswith(self.prefix) and bool(_SLOT.fullmatch(interface.removeprefix(self.prefix)))

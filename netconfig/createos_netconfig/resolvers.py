@@ -25,7 +25,13 @@ def _servers(file: Path) -> tuple[IPv4Address | IPv6Address, ...]:
         return ()
     words = (line.split() for line in lines)
     addresses = (_address(word[1]) for word in words if len(word) > 1 and word[0] == "nameserver")
-    return tuple(address for address in addresses if address and not address.is_loopback and not address.is_link_local)
+    return tuple(dict.fromkeys(address for address in addresses if address and _is_outside(address)))
+
+
+def _is_outside(address: IPv4Address | IPv6Address) -> bool:
+    """Tell whether others than this host can be meant; 0.0.0.0 means this host (resolv.conf(5))."""
+    plain = address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+    return not (plain.is_loopback or plain.is_link_local or plain.is_unspecified or plain.is_multicast)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
