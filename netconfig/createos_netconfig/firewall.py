@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from createos_netconfig import ruleset
 from createos_netconfig.addresses import Endpoint, Pool
+from createos_netconfig.conntrack import forget
 from createos_netconfig.names import Instance
 from createos_netconfig.nft import Nft
 from createos_netconfig.ruleset import Policy
@@ -22,14 +23,18 @@ class Firewall:
         """Put the rules in place, or replace those of an earlier daemon, with the members they have."""
         members = [self._pool.endpoint(self._instance, self._instance.slot(name)) for name in sorted(self.members())]
         self._nft.apply(ruleset.install(self._instance, self._pool, self._policy, members))
+        # Nobody has this address: a kernel that cannot forget flows is told about now, not when a sandbox ends.
+        forget(self._pool.v4.network_address)
 
     def admit(self, endpoint: Endpoint) -> None:
         """Let an endpoint's own packets in; repeatable."""
         self._nft.apply(ruleset.admit(self._instance, endpoint))
 
     def expel(self, endpoint: Endpoint) -> None:
-        """Refuse everything from an endpoint; repeatable."""
+        """Refuse everything from an endpoint and forget its flows; repeatable."""
         self._nft.apply(ruleset.expel(self._instance, endpoint))
+        for address in (endpoint.ipv4, endpoint.ipv6):
+            forget(address)
 
     def members(self) -> frozenset[str]:
         """Return the names of the interfaces that are let in."""

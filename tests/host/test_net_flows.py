@@ -214,3 +214,30 @@ def test_the_hosts_own_announcements_stay_with_the_host(net: Lab) -> None:
 
         with pytest.raises(TimeoutError):
             ears.recv(2048)
+
+
+def test_who_gets_an_address_next_gets_nothing_of_the_flows_of_the_last(net: Lab) -> None:
+    last, bystander = net.guest(1), net.guest(2)
+    with net.internet.entered():
+        server = socket.create_server((SERVER_V4, 9000))
+    clients = []
+    for guest in (last, bystander):
+        with guest.namespace.entered():
+            clients.append(socket.create_connection((SERVER_V4, 9000), timeout=2))
+    ends = [server.accept()[0] for _ in clients]
+    net.host.ip(f"link del {last.endpoint.interface}")
+    net.firewall.expel(last.endpoint)
+
+    following = net.guest(1)
+    with following.namespace.entered():
+        ears = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+        ears.bind(("eth0", 0x0800))
+        ears.settimeout(0.4)
+    for end in ends:
+        end.send(b"a secret")
+
+    assert clients[1].recv(64) == b"a secret"
+    with pytest.raises(TimeoutError):
+        ears.recv(2048)
+    for each in (server, ears, *clients, *ends):
+        each.close()
