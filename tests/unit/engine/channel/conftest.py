@@ -1,26 +1,15 @@
-"""A fake guest and a channel to it. The daemon runs uvloop; what touches the transport is tested under asyncio too."""
+"""A fake guest and a channel to it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvloop
 from createos_engine.drivers.channel.agent import AgentClient
 from createos_engine.drivers.channel.mux import Channel
 
 from tests.fakes.guest import FakeGuest
-
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
-    if item.path.name in {"test_handshake.py", "test_flow_control.py", "test_hostile_guest.py"}:
-        loops["asyncio"] = asyncio.new_event_loop
-    return loops
 
 
 @pytest.fixture
