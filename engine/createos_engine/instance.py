@@ -17,10 +17,15 @@ _LENGTH = 4
 
 
 def make_directories(paths: Paths) -> None:
-    """Make the engine's directories: QEMU's user may pass through, nobody else may list."""
+    """Make the engine's directories: QEMU's user may pass through, nobody may list.
+
+    Nobody at all comes to the channels: libvirt hands QEMU its socket, and all QEMUs have one user, so that a guest
+    that has taken over its own could otherwise talk to the agents of the others.
+    """
     try:
-        for directory in (paths.state_dir, paths.sandboxes, paths.run_dir, paths.channels):
+        for directory in (paths.state_dir, paths.sandboxes, paths.run_dir):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        paths.channels.mkdir(mode=0o700, exist_ok=True)
     except OSError as exc:
         raise HostFailed(
             f"{exc.filename} cannot be made: {exc.strerror}", hint="run createosd as root, or set state_dir and run_dir"

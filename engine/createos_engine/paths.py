@@ -12,7 +12,7 @@ state_dir/                     0711: QEMU's user must pass through, nobody else 
 run_dir/
 ├── createosd.sock             the API
 ├── createosd.pid              pid of the daemon that owns state_dir
-└── channels/<id>.sock         QEMU listens here; the daemon is its only client (a socket path ends at 107 bytes)
+└── channels/<id>.sock         0700: QEMU listens here, the daemon is its only client (a socket path ends at 107 bytes)
 """
 
 from __future__ import annotations

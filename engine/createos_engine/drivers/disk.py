@@ -19,3 +19,5 @@ class Disks:
             *("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", overlay, f"{size_mib}M"),
             deadline_s=_DEADLINE_S,
         )
+        # What a sandbox wrote is its owner's; libvirt gives the file to QEMU's user when the machine starts.
+        overlay.chmod(0o600)

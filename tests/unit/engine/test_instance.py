@@ -43,7 +43,11 @@ def test_a_damaged_identity_is_replaced(paths: Paths, content: bytes) -> None:
 
 
 def test_directories_can_be_passed_through_but_not_listed_by_others(paths: Paths) -> None:
-    assert {path.stat().st_mode & 0o777 for path in (paths.state_dir, paths.sandboxes, paths.channels)} == {0o711}
+    assert {path.stat().st_mode & 0o777 for path in (paths.state_dir, paths.sandboxes, paths.run_dir)} == {0o711}
+
+
+def test_nobody_but_the_daemon_comes_to_the_channels(paths: Paths) -> None:
+    assert paths.channels.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def write(root: Path, user: str) -> None:
     except KeyError as exc:
         raise HostFailed(f"there is no user {user} to run QEMU as", hint="run make setup, or set qemu_user") from exc
     directory = root / "etc"
-    directory.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o711, exist_ok=True)
+    directory.mkdir(exist_ok=True)
     lines = (f'user = "{user}"', f'group = "{group}"', *_LINES)
     (directory / "qemu.conf").write_text("".join(f"{line}\n" for line in lines))
