@@ -96,9 +96,8 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
     except ValidationError as exc:
         first = exc.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise Invalid(
-            f"setting {name}: {first['msg']}", hint="see createosd settings for what is allowed", field=name
-        ) from exc
+        said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise Invalid(f"setting {name}: {said}", hint="see createosd settings for what is allowed", field=name) from exc
 
 
 def markdown(settings: Settings) -> str:

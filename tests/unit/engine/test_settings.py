@@ -30,7 +30,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
     ("content", "said"),
     [
         ("listen_port = 99999", "setting listen_port: .* less than or equal to 65535"),
-        ('colour = "red"', "setting colour: .*not permitted"),
+        ('colour = "red"', "setting colour: there is no such setting"),
         ('state_dir = "relative"', "setting state_dir: .*absolute path"),
         ('subnet_v4 = "10.0.0.0/99"', "setting subnet_v4"),
         ("listen_port =", "is not valid TOML"),
