@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -22,6 +23,8 @@ import httpx
 LIVE = ("creating", "running", "destroying")
 READY_DEADLINE_S = 60.0
 _PLACES = ("/var/tmp", "/run")
+# Engines in one network namespace must not share addresses.
+_SUBNETS = itertools.count(77)
 
 
 def wait_for(condition: Callable[[], Any], deadline_s: float, what: str) -> Any:
@@ -46,6 +49,8 @@ class LiveEngine:
         self.state = self.home / "state"
         self.log = self.home / "createosd.log"
         self.socket = self._run / "createosd.sock"
+        subnets = next(_SUBNETS)
+        settings = {"subnet_v4": f"10.{subnets}.0.0/16", "subnet_v6": f"fd77:{subnets}::/64", **settings}
         self._settings = {f"CREATEOS_{name.upper()}": str(value) for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(

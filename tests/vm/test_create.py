@@ -25,7 +25,7 @@ def test_the_answer_has_everything_a_client_needs(engine: LiveEngine) -> None:
     box.destroy()
 
     assert row["status"] == "running"
-    assert row["ip"].startswith("10.77.")
+    assert row["ip"].startswith("10.")
     assert row["spawn_ms"] > 0
     assert row["egress"] == []
     assert row["bandwidth_quota_bytes"] == -1
@@ -45,7 +45,7 @@ def test_without_a_name_one_is_made_up(engine: LiveEngine) -> None:
     [
         ({"shape": "s-bad"}, "shape", "unknown shape: s-bad"),
         ({}, "shape", "shape is required"),
-        ({"shape": 5}, "shape", "valid string"),
+        ({"shape": 5}, "shape", "must be text"),
         ({"shape": "s-1vcpu-256mb", "name": "Bad Name"}, "name", "1 to 63 characters"),
         ({"shape": "s-1vcpu-256mb", "name": "shared"}, "name", "already have a sandbox named shared"),
         ({"shape": "s-1vcpu-256mb", "rootfs": "nothing:9"}, "rootfs", "unknown rootfs: nothing:9"),

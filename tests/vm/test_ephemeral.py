@@ -38,7 +38,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_exit_code_is_the_commands_and_it_finds_the_engine() -> None:
-    done = run("/bin/sh", "-c", 'echo "$CREATEOS_SANDBOX_URL ${CREATEOS_API_KEY%_*}"; exit 7')
+    done = run("/bin/sh", "-c", 'echo "$CREATEOS_SANDBOX_URL ${CREATEOS_API_KEY%%_*}"; exit 7')
 
     assert done.returncode == 7
     assert done.stdout.startswith("http://127.0.0.1:")

@@ -79,8 +79,8 @@ def test_output_beyond_the_limit_is_cut_and_said_so(box: Box) -> None:
 
 
 def test_frames_come_while_the_program_runs(box: Box) -> None:
+    box.sh("mkfifo /tmp/gate")
     with box.stream("/bin/sh", "-c", "echo one; read line < /tmp/gate; echo $line") as frames:
-        box.sh("mkfifo /tmp/gate")
         first = next(frame for frame in frames if "hb" not in frame)
         box.sh("echo two > /tmp/gate")
         rest = [frame for frame in frames if "hb" not in frame]
