@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from createos_images.cache import DEFAULT_CACHE
 
 from tests.vm.engine import LiveEngine, live_engine, wait_for
 
@@ -112,11 +113,22 @@ def test_no_free_memory_is_said_before_anything_is_done() -> None:
     assert "not enough free memory" in text
 
 
-def test_a_missing_kernel_is_said_in_readyz_and_by_create() -> None:
-    engine = LiveEngine(cache_dir=Path("/nonexistent/cache"))
+@pytest.mark.parametrize(
+    ("settings", "said", "remedy"),
+    [
+        ({"cache_dir": "/nonexistent/cache"}, "there is no guest kernel in /nonexistent/cache", "make setup"),
+        ({"libvirt_uri": "qemu:///system"}, "libvirt cannot be reached at qemu:///system", "createosd doctor"),
+        ({"qemu_user": "nobody-at-all"}, "there is no user nobody-at-all to run QEMU as", "make setup"),
+        ({"qemu_binary": "/nonexistent/qemu"}, "/nonexistent/qemu", "createosd doctor"),
+    ],
+)
+def test_what_stands_in_the_way_is_said_in_readyz_and_by_create(
+    settings: dict[str, str], said: str, remedy: str
+) -> None:
+    engine = LiveEngine(**settings)
     engine.start(wait=False)
     try:
-        wait_for(lambda: "no guest kernel" in engine.log_tail(), 15, "the daemon does not say what is missing")
+        wait_for(lambda: "cannot start yet" in engine.log_tail(), 30, "the daemon does not say what is missing")
         ready = engine.http.get("/readyz")
         text = str(refused(engine, 503, shape="s-1vcpu-256mb"))
     finally:
@@ -124,5 +136,17 @@ def test_a_missing_kernel_is_said_in_readyz_and_by_create() -> None:
         engine.forget()
 
     assert ready.status_code == 503
-    assert "there is no guest kernel in /nonexistent/cache" in ready.json()["data"]["reason"]
-    assert "make setup" in text
+    assert said in ready.json()["data"]["reason"]
+    assert said in text
+    assert remedy in text
+
+
+def test_an_image_that_is_not_built_is_named_with_the_command_that_builds_it(tmp_path: Path) -> None:
+    for part in ("kernel", "agent", "initramfs"):
+        (tmp_path / part).symlink_to(DEFAULT_CACHE / part)
+    with live_engine(cache_dir=tmp_path) as engine:
+        data = refused(engine, 400, shape="s-1vcpu-256mb", rootfs="debian:12")
+
+    assert isinstance(data, dict)
+    assert "the image debian:12 is not built on this host" in data["rootfs"]
+    assert "createos_images build debian:12" in data["rootfs"]
