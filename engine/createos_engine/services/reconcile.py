@@ -13,6 +13,7 @@ from createos_engine.errors import EngineError
 from createos_engine.lifecycle import TERMINAL
 from createos_engine.paths import Paths
 from createos_engine.services.agents import Agents
+from createos_engine.services.console import trim
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import RECONNECT_DEADLINE_S, Losses
 from createos_engine.services.machines import Machines
@@ -73,6 +74,9 @@ class Reconciler:
             await self._attempt(f"leftover directory {sandbox_id}", self._machines.erase(sandbox_id))
         for name in todo.unknown_directories:
             log.warning("a directory belongs to no sandbox; it is left alone", path=str(self._paths.sandboxes / name))
+        for row in self._store.in_states({State.RUNNING}):
+            if trim(self._paths.sandbox(row.id).console):
+                log.info("console log cut short", sandbox=row.id)
         await self._store.forget(ended_before=datetime.now(UTC) - self._keep_destroyed)
         return todo
 

@@ -71,7 +71,8 @@ def _devices(domain: ET.Element, machine: Machine, qemu_binary: str) -> None:
         ET.SubElement(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
     _interface(devices, machine)
     serial = ET.SubElement(devices, "serial", type="file")
-    ET.SubElement(serial, "source", path=str(machine.console), append="off")
+    # Appending lets the engine cut the log short while QEMU has it open (services/console.py).
+    ET.SubElement(serial, "source", path=str(machine.console), append="on")
     ET.SubElement(serial, "target", port="0")
     channel = ET.SubElement(devices, "channel", type="unix")
     ET.SubElement(channel, "source", mode="bind", path=str(machine.channel))

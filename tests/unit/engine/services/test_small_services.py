@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from createos_engine.errors import Invalid, Unavailable
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
-from createos_engine.services.console import last_lines
+from createos_engine.services.console import last_lines, trim
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.naming import machine_uuid, random_name, sandbox_id
 from createos_engine.services.shapes import find_shape
@@ -33,6 +33,21 @@ def test_whatever_a_guest_prints_only_printable_ascii_is_shown(printed: bytes) -
 
 def test_no_console_is_no_lines(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "missing") == []
+
+
+def test_a_long_console_is_cut_to_its_end_and_what_comes_next_follows_it(tmp_path: Path) -> None:
+    console = tmp_path / "console.log"
+    with console.open("ab", buffering=0) as qemu:
+        qemu.write(b"noise\n" * 20_000 + b"last words\n")
+
+        cut = trim(console, limit_bytes=50_000)
+        qemu.write(b"and more\n")
+
+    assert cut
+    assert console.stat().st_size < 10_000
+    assert last_lines(console)[-2:] == ["last words", "and more"]
+    assert not trim(console, limit_bytes=50_000)
+    assert not trim(tmp_path / "missing")
 
 
 def test_available_memory_is_read_in_mib(tmp_path: Path) -> None:
