@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from createos_engine.drivers.command import run
+from createos_engine.errors import HostFailed
 
 _DEADLINE_S = 30.0
 
@@ -14,6 +15,8 @@ class Disks:
 
     async def create_overlay(self, base: Path, overlay: Path, size_mib: int) -> None:
         """Make an empty qcow2 overlay of *size_mib* on a raw base image; one that is there already is replaced."""
+        if not base.is_file():
+            raise HostFailed(f"the base image {base} is gone", hint="build it again: make setup")
         overlay.unlink(missing_ok=True)
         await run(
             *("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", overlay, f"{size_mib}M"),
