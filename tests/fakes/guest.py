@@ -242,7 +242,7 @@ class FakeGuest:
     async def until(self, condition: Callable[[], bool], deadline_s: float = 5) -> None:
         """Wait for something to become true, or raise TimeoutError."""
         async with asyncio.timeout(deadline_s):
-            while not condition():  # noqa: ASYNC110
+            while not condition():
                 await asyncio.sleep(0.002)
 
     async def __aenter__(self) -> FakeGuest:
