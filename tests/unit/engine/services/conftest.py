@@ -1,0 +1,80 @@
+"""A real store and the services over it, with machines that exist in a dict."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from createos_engine.services.background import Background
+from createos_engine.services.locks import SandboxLocks
+from createos_engine.services.network import Network
+from createos_engine.services.progress import Progress
+from createos_engine.services.sandboxes import Sandboxes
+from createos_engine.settings import Settings
+from createos_engine.store.accounts import AccountStore
+from createos_engine.store.database import Database
+from createos_engine.store.sandboxes import SandboxStore
+from createos_engine.words import NewSandbox, Sandbox, User
+from createos_netconfig.addresses import Pool
+from createos_netconfig.names import Instance
+
+from tests.fakes.machines import FILES, FakeMachines
+from tests.fakes.rows import sandbox
+
+
+@dataclass
+class World:
+    """What a test of the services acts on."""
+
+    store: SandboxStore
+    machines: FakeMachines
+    sandboxes: Sandboxes
+    progress: Progress
+    background: Background
+    locks: SandboxLocks
+    user: User
+
+    async def running(self, name: str = "demo-box") -> Sandbox:
+        """Return a sandbox that was created."""
+        return await self.sandboxes.create(self.user, NewSandbox(shape="s-1vcpu-256mb", name=name))
+
+
+class _Drafts:
+    """Every wish becomes the usual row under its own name."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def draft(self, user: User, wanted: NewSandbox) -> tuple[Sandbox, Any]:
+        self._made += 1
+        row = sandbox(id=f"sb-{self._made}", user_id=user.id, name=wanted.name, slot=0, ip="")
+        return row, type("Base", (), {"path": Path("/base.raw")})
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "engine.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+    settings = Settings(state_dir=tmp_path, boots_at_once=2, memory_reserve_mib=0, disk_reserve_mib=0)
+    pool = Pool(IPv4Network("10.77.0.0/16"), IPv6Network("fd77::/64"))
+    network = Network(Instance("ab12"), pool, cast("Any", None), cast("Any", None), ())
+    store, machines, locks = SandboxStore(database), FakeMachines(), SandboxLocks()
+    background, progress = Background(), Progress()
+    progress.ready(FILES)
+    sandboxes = Sandboxes(
+        store, cast("Any", machines), network, cast("Any", _Drafts()), locks, background, progress, settings
+    )
+    user = await AccountStore(database).by_uid(0, "root")
+    yield World(store, machines, sandboxes, progress, background, locks, user)
+    machines.refuse = ""
+    machines.go.set()
+    await background.close()
