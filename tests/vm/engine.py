@@ -128,6 +128,11 @@ class LiveEngine:
                     found[line.split(f"guest=createos-{self.instance}-")[1].split(",")[0]] = int(entry.name)
         return found
 
+    def capability_qemus(self) -> list[str]:
+        """Return the pids of QEMUs that libvirt started to ask what they can do; they end at once."""
+        mark = f"unix:{self.state}/libvirt/lib/qemu/qmp-"
+        return [entry.name for entry in Path("/proc").iterdir() if mark in _read(entry / "cmdline")]
+
     def taps(self) -> set[str]:
         """Return this engine's network interfaces."""
         links = json.loads(subprocess.run(["ip", "-json", "link"], capture_output=True, check=True).stdout)
@@ -156,7 +161,12 @@ class LiveEngine:
 
     def leftovers(self) -> list[str]:
         """Return what is left of the engine's sandboxes on the host."""
-        return [*self.machines(), *self.taps(), *(entry.name for entry in (self.state / "sandboxes").iterdir())]
+        return [
+            *self.capability_qemus(),
+            *self.machines(),
+            *self.taps(),
+            *(entry.name for entry in (self.state / "sandboxes").iterdir()),
+        ]
 
     def forget(self) -> None:
         """Delete the engine's directories."""

@@ -14,6 +14,7 @@ import structlog
 
 from createos_engine.drivers.libvirt import qemu_conf
 from createos_engine.drivers.libvirt.events import start_event_loop
+from createos_engine.drivers.libvirt.leftovers import end_leftovers
 from createos_engine.drivers.libvirt.mounts import WithoutKvm
 from createos_engine.drivers.libvirt.reaper import start_reaper
 from createos_engine.errors import HostFailed
@@ -98,8 +99,11 @@ class LibvirtConnection:
         start_event_loop()
         if self.embedded:
             qemu_conf.write(self._root, self._qemu_user)
+            end_leftovers(self._root)
         with libvirt_errors(f"libvirt cannot be reached at {self.uri}"):
             handle = libvirt.open(self.uri)
+            # libvirt asks QEMU what it can do when that is first needed: better now than in somebody's create.
+            handle.getDomainCapabilities(None, "x86_64", "q35", "qemu")
             handle.registerCloseCallback(lambda *_: loop.call_soon_threadsafe(self._lost, loop), None)
         self._handle = handle
         for listener in self._opened:
