@@ -68,6 +68,23 @@ def test_a_machine_that_dies_becomes_an_error_with_reason_and_keeps_its_disk(eng
     assert (answer.status_code, answer.json()["data"]) == (409, "sandbox is error")
 
 
+def test_a_machine_that_dies_while_it_boots_fails_its_create_at_once(engine: LiveEngine) -> None:
+    answers: list[httpx.Response] = []
+    wish = {"shape": "s-1vcpu-256mb", "name": "stillborn"}
+    thread = threading.Thread(target=lambda: answers.append(engine.http.post("/v1/sandboxes", json=wish)))
+    thread.start()
+    machine = wait_for(engine.machines, 20, "no machine was started")
+    threading.Event().wait(1.2)  # libvirt's own part of the start is over, the guest's is not
+
+    os.kill(next(iter(machine.values())), signal.SIGKILL)
+
+    thread.join(20)
+    assert not thread.is_alive()
+    assert answers[0].status_code == 500
+    assert "ended by itself while it booted" in answers[0].json()["data"]
+    assert engine.discrepancies() == []
+
+
 def test_a_machine_that_dies_while_the_daemon_is_down_is_noticed_at_its_start(engine: LiveEngine) -> None:
     box = engine.create(name="fragile")
     machine = engine.machines()[box.id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -11,12 +12,13 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import structlog
 
 from createos_engine.drivers.channel.agent import Identity, InterfaceConfig
 from createos_engine.drivers.disk import Disks
-from createos_engine.drivers.hypervisor import Hypervisor, Machine
+from createos_engine.drivers.hypervisor import Hypervisor, Machine, Stopped
 from createos_engine.errors import GuestFailed, HostFailed
 from createos_engine.paths import Paths
 from createos_engine.services.agents import Agents
@@ -57,6 +59,8 @@ class Machines:
         self._agents = agents
         self._paths = paths
         self._instance = instance
+        self._ends: dict[str, asyncio.Future[str]] = {}
+        hypervisor.on_stopped(self._ended)
 
     async def boot(self, sandbox: Sandbox, base: Path, files: BootFiles, *, deadline_s: float) -> None:
         """Start a sandbox cold on a fresh overlay of *base* and give it its identity.
@@ -77,7 +81,7 @@ class Machines:
                 await self._hypervisor.start(self._machine(sandbox, files))
                 watch.lap("machine")
                 undo.push_async_callback(self._agents.disconnect, sandbox.id)
-                await self._agents.connect(sandbox.id, deadline_s=deadline_s)
+                await self._connect_unless_it_ends(sandbox.id, deadline_s)
                 watch.lap("agent")
                 await self._configure(sandbox)
                 watch.lap("identity")
@@ -138,6 +142,27 @@ class Machines:
             mac=endpoint.mac,
             genid=str(uuid.uuid4()),
         )
+
+    async def _connect_unless_it_ends(self, sandbox_id: str, deadline_s: float) -> None:
+        """Wait for the agent, but not for that of a machine that has ended meanwhile."""
+        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._ends[sandbox_id] = end
+        connecting = asyncio.ensure_future(self._agents.connect(sandbox_id, deadline_s=deadline_s))
+        try:
+            waiting: list[asyncio.Future[Any]] = [connecting, end]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                raise GuestFailed(f"the machine ended by itself while it booted ({end.result()})")
+            connecting.result()
+        finally:
+            del self._ends[sandbox_id]
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+
+    def _ended(self, stopped: Stopped) -> None:
+        end = self._ends.get(stopped.sandbox_id)
+        if end and not end.done():
+            end.set_result(stopped.reason)
 
     async def _configure(self, sandbox: Sandbox) -> None:
         endpoint = self._network.endpoint(sandbox.slot)
