@@ -50,6 +50,8 @@ class Sandboxes:
         self._progress = progress
         self._settings = settings
         self._boots = asyncio.Semaphore(settings.boots_at_once)
+        # Between looking for room and the row that takes it nobody else may look.
+        self._admission = asyncio.Lock()
         self._creating: dict[str, asyncio.Task[Sandbox]] = {}
 
     async def create(self, user: User, wanted: NewSandbox) -> Sandbox:
@@ -59,10 +61,11 @@ class Sandboxes:
         """
         files = self._progress.require_ready()
         draft, base = self._drafts.draft(user, wanted)
-        self._admit(draft)
-        row = await self._store.insert(
-            draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
-        )
+        async with self._admission:
+            self._admit(draft)
+            row = await self._store.insert(
+                draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
+            )
         task = self._background.start(f"create {row.id}", self._bring_up(row, base.path, files))
         self._creating[row.id] = task
         task.add_done_callback(lambda _: self._creating.pop(row.id, None))

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 from createos_engine.errors import Conflict, GuestFailed, Invalid, Unavailable
+from createos_engine.services import sandboxes as module
+from createos_engine.services.admission import QEMU_OVERHEAD_MIB
 from createos_engine.words import NewSandbox, State
 
 from tests.unit.engine.services.conftest import World
@@ -118,6 +120,21 @@ async def test_only_so_many_machines_boot_at_once(world: World) -> None:
     await asyncio.gather(*creates)
 
     assert world.machines.most_at_once == 2
+
+
+async def test_creates_at_once_do_not_share_the_same_free_memory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is room for two machines of 256 MiB and what QEMU takes for one of them."""
+    monkeypatch.setattr(module, "available_memory_mib", lambda: 2 * 256 + QEMU_OVERHEAD_MIB)
+    world.machines.go.clear()
+    creates = [asyncio.ensure_future(world.running(f"box-{n}")) for n in range(5)]
+
+    async with asyncio.timeout(5):
+        while sum(create.done() for create in creates) < 3:
+            await asyncio.sleep(0.001)
+    world.machines.go.set()
+    outcomes = await asyncio.gather(*creates, return_exceptions=True)
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Sandbox"] * 2 + ["Unavailable"] * 3
 
 
 async def test_while_the_daemon_starts_a_create_is_told_to_come_again(world: World) -> None:
