@@ -30,6 +30,7 @@ from createos_engine.services.background import Background
 from createos_engine.services.catalog import ImageCatalog
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.exec import Execs
+from createos_engine.services.guests import Guests
 from createos_engine.services.health import Health
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import Losses
@@ -89,6 +90,7 @@ def _assemble(
     agents: Agents,
 ) -> Engine:
     store, locks, progress = SandboxStore(database), SandboxLocks(), Progress()
+    guests = Guests(store, agents)
     network = _network(settings, instance, links)
     hypervisor = LibvirtHypervisor(
         connection, instance.id, qemu_binary=settings.qemu_binary, logs=paths.libvirt_root / "log" / "qemu"
@@ -106,7 +108,7 @@ def _assemble(
     return Engine(
         services=Services(
             sandboxes=sandboxes,
-            execs=Execs(store, agents, output_limit_bytes=settings.exec_output_limit_mib * _MIB),
+            execs=Execs(guests, output_limit_bytes=settings.exec_output_limit_mib * _MIB),
             catalog=catalog,
             health=Health(store, progress, host_id=host_id, images=catalog.built),
             accounts=accounts,

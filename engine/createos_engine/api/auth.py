@@ -45,6 +45,8 @@ async def caller(request: Request, ported: Ported, _: Documented = None) -> User
 
 
 Caller = Annotated[User, Depends(caller)]
+# Who may work inside a sandbox: run programs, move files, open tunnels (wire-api 4.3).
+RuntimeCaller = Caller
 
 
 async def local_caller(request: Request, ported: Ported) -> User:

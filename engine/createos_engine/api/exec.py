@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from createos_engine.api import views
-from createos_engine.api.auth import Caller, Ported
+from createos_engine.api.auth import Ported, RuntimeCaller
 from createos_engine.api.envelope import success
 from createos_engine.api.ndjson import Events
 from createos_engine.api.presence import ExecStream, unless_gone
@@ -27,7 +27,7 @@ async def exec_in_sandbox(
     sandbox_id: str,
     wanted: ExecRequest,
     request: Request,
-    user: Caller,
+    user: RuntimeCaller,
     ported: Ported,
     stream: Annotated[bool, Query(description="Answer with NDJSON while the program runs.")] = False,
 ) -> Response:

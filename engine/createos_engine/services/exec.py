@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from time import perf_counter
 
-from createos_engine.drivers.channel.agent import AgentClient, Program, ProgramNotStarted
+from createos_engine.drivers.channel.agent import Program, ProgramNotStarted
 from createos_engine.errors import Invalid
-from createos_engine.lifecycle import require_running
-from createos_engine.services.agents import Agents
-from createos_engine.store.sandboxes import SandboxStore
+from createos_engine.services.guests import Guest, Guests
 from createos_engine.words import Command, CommandResult, Ended, Output, Sandbox, User
 
 # What a shell answers for a command it could not run or not find.
@@ -19,17 +17,17 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 class Execs:
     """Runs commands; the guest agent does the work."""
 
-    def __init__(self, store: SandboxStore, agents: Agents, *, output_limit_bytes: int) -> None:
-        self._store = store
-        self._agents = agents
+    def __init__(self, guests: Guests, *, output_limit_bytes: int) -> None:
+        self._guests = guests
         self._limit = output_limit_bytes
 
     async def run(self, user: User, ref: str, command: Command) -> CommandResult:
         """Run to the end and return its output, each stream bounded; cancelling the call ends the program."""
-        agent, program = self._prepare(user, ref, command)
+        guest, program = self._prepare(user, ref, command)
         begun = perf_counter()
         try:
-            done = await agent.run(program, command.stdin or None, limit_bytes=self._limit)
+            with self._guests.use(guest.sandbox.id):
+                done = await guest.agent.run(program, command.stdin or None, limit_bytes=self._limit)
         except ProgramNotStarted as exc:
             return CommandResult(b"", b"", _exit_code(exc), _ms_since(begun), error=exc.reason)
         cut = [name for name, flag in (("stdout", done.stdout_cut), ("stderr", done.stderr_cut)) if flag]
@@ -38,28 +36,29 @@ class Execs:
 
     async def stream(self, user: User, ref: str, command: Command) -> AsyncIterator[Output | Ended]:
         """Check and start, then return the events; the last is Ended. Closing the iterator ends the program."""
-        agent, program = self._prepare(user, ref, command)
-        return self._events(agent, program, command.stdin or None)
+        guest, program = self._prepare(user, ref, command)
+        return self._events(guest, program, command.stdin or None)
 
-    async def _events(self, agent: AgentClient, program: Program, stdin: bytes | None) -> AsyncIterator[Output | Ended]:
+    async def _events(self, guest: Guest, program: Program, stdin: bytes | None) -> AsyncIterator[Output | Ended]:
         try:
-            async with agent.exec(program, stdin) as running:
-                async for output in running:
-                    yield output
-                yield Ended(running.outcome.exit_code)
+            with self._guests.use(guest.sandbox.id):
+                async with guest.agent.exec(program, stdin) as running:
+                    async for output in running:
+                        yield output
+                    yield Ended(running.outcome.exit_code)
         except ProgramNotStarted as exc:
             yield Ended(_exit_code(exc), error=exc.reason)
 
-    def _prepare(self, user: User, ref: str, command: Command) -> tuple[AgentClient, Program]:
-        sandbox = self._store.find(user.id, ref)
-        require_running(sandbox.state)
+    def _prepare(self, user: User, ref: str, command: Command) -> tuple[Guest, Program]:
+        guest = self._guests.running(user, ref)
+        sandbox = guest.sandbox
         program = Program(
             argv=(command.cmd, *command.args),
             env=environment(sandbox, command.env),
             cwd=sandbox.image.working_dir,
             user=sandbox.image.user,
         )
-        return self._agents.get(sandbox.id), program
+        return guest, program
 
 
 def environment(sandbox: Sandbox, overrides: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from createos_engine.drivers.channel.handshake import Ready
 from createos_engine.drivers.channel.identity import Identity, InterfaceConfig
 from createos_engine.drivers.channel.mux import Channel
 from createos_engine.drivers.channel.program import Finished, Outcome, Program, ProgramNotStarted, RunningProgram
+from createos_engine.drivers.channel.stream import Stream
 from createos_engine.errors import GuestFailed
 
 __all__ = [
@@ -93,6 +94,10 @@ class AgentClient:
                 cut[output.stream] |= len(output.data) > room
         return Finished(bytes(kept[1]), bytes(kept[2]), running.outcome, cut[1], cut[2])
 
+    async def open(self, kind: str, **request: object) -> Stream:
+        """Open a stream of any kind of PROTOCOL.md; the caller reads it to its end or cancels it."""
+        return await self._channel.open({"kind": kind, **request})
+
     async def configure(self, identity: Identity, *, deadline_s: float = 15) -> dict[str, object]:
         """Give the guest its identity; return what it reads back from its system."""
         return await self._ask("configure", identity.request(), deadline_s)
@@ -121,7 +126,7 @@ class AgentClient:
     async def _ask(self, kind: str, body: dict[str, object], deadline_s: float) -> dict[str, object]:
         try:
             async with asyncio.timeout(deadline_s):
-                stream = await self._channel.open({"kind": kind, **body})
+                stream = await self.open(kind, **body)
                 try:
                     return await stream.result()
                 finally:
