@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from createos_cli.errors import CliError, Usage
 from createos_cli.formats import label
 from createos_cli.output import Output
 from createos_cli.session import Session
+from createos_cli.ssh_keys import read_public_key
 
 EXAMPLES = """\b
 Examples:
@@ -51,7 +51,7 @@ def create(
 ) -> None:
     """Create a sandbox and wait until it is usable."""
     session: Session = ctx.obj
-    keys = [_read_key(path) for path in ssh_key or ()]
+    keys = [read_public_key(path, "--ssh-key") for path in ssh_key or ()]
     pause_s = parse_auto_pause(auto_pause) if auto_pause else 0
     wanted: JsonObject = {
         "shape": shape or _pick_shape(session),
@@ -104,19 +104,6 @@ def _pick_shape(session: Session) -> str:
 
     header, *lines = shape_table(rows, session.output)
     return str(rows[choose(session, f"Which size?\n     {header}", lines)]["id"])
-
-
-def _read_key(path: str) -> str:
-    try:
-        text = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else "it is not text"
-        raise Usage(
-            f"--ssh-key {path} cannot be read: {why}", hint="name a public key file such as ./id_ed25519.pub"
-        ) from exc
-    if "PRIVATE KEY" in text:
-        raise Usage(f"--ssh-key {path} is a private key", hint=f"give the public one: {path}.pub")
-    return text
 
 
 def _split_hosts(texts: Sequence[str]) -> list[str]:

@@ -7,6 +7,8 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_api import FakeApi
 
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICL6Q5P9tTl0ErOJCpj+Kn2lX7Ukn2BJlwKzzAyVFeSh me"
+
 
 def test_only_what_was_asked_for_is_sent(cli: Cli, api: FakeApi) -> None:
     cli("sandbox", "create", "--shape", "s-1vcpu-256mb")
@@ -15,7 +17,7 @@ def test_only_what_was_asked_for_is_sent(cli: Cli, api: FakeApi) -> None:
 
 
 def test_every_flag_reaches_the_server(cli: Cli, api: FakeApi, tmp_path: Path) -> None:
-    (tmp_path / "id.pub").write_text("ssh-ed25519 AAAA me\n\n")
+    (tmp_path / "id.pub").write_text(f"{PUBLIC_KEY}\n\n")
 
     flags = (
         f"--shape s --name box --rootfs debian:12 --disk-mib 2048 --ssh-key {tmp_path}/id.pub --env A=1,2 --env B=x=y "
@@ -31,7 +33,7 @@ def test_every_flag_reaches_the_server(cli: Cli, api: FakeApi, tmp_path: Path) -
             "name": "box",
             "rootfs": "debian:12",
             "disk_mib": 2048,
-            "ssh_pubkeys": ["ssh-ed25519 AAAA me"],
+            "ssh_pubkeys": [PUBLIC_KEY],
             "envs": {"A": "3", "B": "x=y"},
             "ingress_enabled": True,
             "networks": [{"id": "one"}, {"id": "two"}],
