@@ -149,6 +149,15 @@ class CommandResult:
 
 
 @dataclass(frozen=True)
+class Terminal:
+    """A pseudo terminal to run a program on: its size in characters (1 to 65,535) and its type."""
+
+    rows: int = 24
+    cols: int = 80
+    term: str = ""
+
+
+@dataclass(frozen=True)
 class Output:
     """A piece of what a streamed command wrote; `stream` is 1 for stdout, 2 for stderr."""
 

@@ -14,6 +14,7 @@ import (
 	"createos.local/agent/internal/boot"
 	"createos.local/agent/internal/execute"
 	"createos.local/agent/internal/identity"
+	"createos.local/agent/internal/launch"
 	"createos.local/agent/internal/mux"
 	"createos.local/agent/internal/power"
 	"createos.local/agent/internal/reap"
@@ -98,7 +99,7 @@ func ready(failure string, begun time.Time) []byte {
 	text, _ := json.Marshal(map[string]any{
 		"version":      protocolVersion,
 		"agent":        version,
-		"capabilities": []string{"exec", "configure", "stats", "ping", "shutdown"},
+		"capabilities": []string{"exec", "pty", "shell", "configure", "stats", "ping", "shutdown"},
 		"boot":         state,
 		"boot_ms":      time.Since(begun).Milliseconds(),
 	})
@@ -114,7 +115,7 @@ const (
 )
 
 func handler(reaper *reap.Reaper, where place) mux.Handler {
-	programs := &execute.Executor{Reaper: reaper, Root: "/"}
+	programs := &execute.Executor{Launcher: launch.Launcher{Reaper: reaper, Root: "/"}}
 	return func(stream *mux.Stream) {
 		var request struct {
 			Kind   string `json:"kind"`

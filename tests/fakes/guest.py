@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 RESET, READY, OPEN, DATA, EOF, CREDIT, EXIT, ERROR, CANCEL = 1, 2, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16
-WINDOW = 262_144
-PIECE = 32_768
+WINDOW, PIECE, CONTROL = 262_144, 32_768, 3
 RESET_HEAD = bytes.fromhex("c05b 01 00 00000000 00000020") + b"createos-reset-1"
 HELLO: dict[str, object] = {
     "version": 1,
@@ -61,6 +60,7 @@ class GuestStream:
         self.opening = b""
         self.cancelled = asyncio.Event()
         self.input: asyncio.Queue[bytes] = asyncio.Queue()
+        self.control: list[dict[str, object]] = []
         self.sendable, self.receivable = WINDOW, WINDOW
         self.granted = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -140,7 +140,7 @@ class Link:
         elif kind == OPEN:
             self.open(number, flags, payload)
         elif number in self.streams:
-            self.pass_on(self.streams[number], kind, payload)
+            self.pass_on(self.streams[number], kind, payload, flags)
         elif number > self.last or number == 0:
             self.guest.complaints.append(f"frame {kind:#x} for stream {number} that was never opened")
 
@@ -171,8 +171,10 @@ class Link:
             self.guest.requests.append(stream.request)
             stream.task = asyncio.create_task(self.run(stream))
 
-    def pass_on(self, stream: GuestStream, kind: int, payload: bytes) -> None:
-        if kind == DATA:
+    def pass_on(self, stream: GuestStream, kind: int, payload: bytes, flags: int) -> None:
+        if kind == DATA and flags == CONTROL:
+            stream.control.append(parse(payload))
+        elif kind == DATA:
             stream.receivable -= len(payload)
             if stream.receivable < 0 or not payload:
                 self.guest.complaints.append(f"stream {stream.number} got DATA beyond its credit, or empty")

@@ -12,7 +12,7 @@ from createos_engine.drivers.channel.errors import AgentError
 from createos_engine.drivers.channel.mux import Channel
 from createos_engine.drivers.channel.stream import INITIAL_WINDOW_BYTES, Stream
 from createos_engine.errors import GuestFailed
-from createos_engine.words import Output
+from createos_engine.words import Output, Terminal
 
 # How long a cancelled program may take to be gone: the agent kills it at once, emulation may be slow.
 _CANCEL_WAIT_S = 2.0
@@ -20,12 +20,37 @@ _CANCEL_WAIT_S = 2.0
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `env` is the whole environment; an empty `cwd` is `/`, an empty `user` is root."""
+    """What to run. `env` is the whole environment; an empty `cwd` is `/`, an empty `user` is root.
+
+    `shell` means the user's login shell: `argv` is empty then, or one line for it to run. With a `pty` all output comes
+    on stream 1, input is always open, and `pty.term` is the TERM of an environment that has none.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""
     user: str = ""
+    shell: bool = False
+    pty: Terminal | None = None
+
+    @property
+    def title(self) -> str:
+        """What to call it in a message."""
+        return "a shell" if self.shell else self.argv[0]
+
+    def request(self) -> dict[str, object]:
+        """Return what the kinds `exec` and `process` of PROTOCOL.md want to know of a program."""
+        wanted: dict[str, object] = {
+            "argv": list(self.argv),
+            "env": [f"{key}={value}" for key, value in self.env.items()],
+            "cwd": self.cwd,
+            "user": self.user,
+        }
+        if self.shell:
+            wanted["shell"] = True
+        if self.pty:
+            wanted["pty"] = {"rows": self.pty.rows, "cols": self.pty.cols, "term": self.pty.term}
+        return wanted
 
 
 @dataclass(frozen=True)
@@ -51,8 +76,8 @@ class Finished:
 class ProgramNotStarted(GuestFailed):
     """The program could not be started; `code` is one of the exec codes of PROTOCOL.md."""
 
-    def __init__(self, argv: tuple[str, ...], error: AgentError) -> None:
-        super().__init__(f"could not start {argv[0]}: {error.message}", code=error.code)
+    def __init__(self, program: Program, error: AgentError) -> None:
+        super().__init__(f"could not start {program.title}: {error.message}", code=error.code)
         self.code = error.code
         self.message = error.message
 
@@ -95,6 +120,14 @@ class RunningProgram:
             async with asyncio.timeout(_CANCEL_WAIT_S):
                 await self._stream.wait()
 
+    def resize(self, rows: int, cols: int) -> None:
+        """Tell the terminal of the program its size in characters, 1 to 65,535 each; ignored without one."""
+        self._stream.send_control({"resize": {"rows": rows, "cols": cols}})
+
+    def signal(self, name: str) -> None:
+        """Send a signal, such as `SIGINT`, to the foreground of the terminal, or without one to the process group."""
+        self._stream.send_control({"signal": name})
+
     def __aiter__(self) -> RunningProgram:
         return self
 
@@ -107,14 +140,7 @@ class RunningProgram:
         return Output(sub, data)
 
     def _request(self) -> dict[str, object]:
-        return {
-            "kind": "exec",
-            "argv": list(self._program.argv),
-            "env": [f"{key}={value}" for key, value in self._program.env.items()],
-            "cwd": self._program.cwd,
-            "user": self._program.user,
-            "stdin": self._stdin is not None,
-        }
+        return {"kind": "exec", **self._program.request(), "stdin": self._stdin is not None}
 
     async def _begin_stdin(self) -> None:
         """Send input that fits into the window now; only longer input is worth a task of its own."""
@@ -150,7 +176,7 @@ class RunningProgram:
         try:
             result = await self._stream.result()
         except AgentError as exc:
-            raise ProgramNotStarted(self._program.argv, exc) from exc
+            raise ProgramNotStarted(self._program, exc) from exc
         self._outcome = Outcome(
             exit_code=integer(result, "exit_code", at_most=255),
             signal=printable(result.get("signal")) or None,

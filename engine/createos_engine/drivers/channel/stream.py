@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
+from collections.abc import Mapping
 
 from createos_engine.drivers.channel.errors import AgentError, ChannelLost, ProtocolViolation
 from createos_engine.drivers.channel.frames import MAX_PAYLOAD_BYTES, FrameType, encode
@@ -17,6 +19,7 @@ CREDIT = struct.Struct(">I")
 # Grants are sent in steps of a quarter of the window: rarely enough to cost nothing, early enough to never stall.
 _GRANT_STEP_BYTES = INITIAL_WINDOW_BYTES // 4
 _GUEST_SUBS = (1, 2)
+_CONTROL_SUB = 3
 
 
 class Stream:
@@ -36,6 +39,7 @@ class Stream:
         self._sendable = INITIAL_WINDOW_BYTES
         self._receivable = INITIAL_WINDOW_BYTES
         self._owed = 0
+        self._control: dict[str, object] = {}
         self._discarding = False
         self._cancelled = False
         self._closed_subs: set[int] = set()
@@ -65,6 +69,22 @@ class Stream:
                     outlet.write(encode(FrameType.DATA, self.number, rest[:size], flags=sub))
                     rest = rest[size:]
         self._raise_if_lost()
+
+    def send_control(self, message: Mapping[str, object]) -> None:
+        """Tell the work something that must not wait behind its input, which needs no credit (PROTOCOL.md, Control).
+
+        While the guest does not read, the last message of each key is kept. Nothing is told to a stream that has ended.
+        """
+        self._control |= message
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._outlet.full:
+            self._outlet.when_room(self._tell)
+        elif self._control and not self.over and not self._cancelled:
+            text = json.dumps(self._control, separators=(",", ":")).encode()
+            self._control = {}
+            self._outlet.write(encode(FrameType.DATA, self.number, text, flags=_CONTROL_SUB))
 
     def send_eof(self, sub: int = 0) -> None:
         """Tell the guest that nothing more comes on a sub-channel."""

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"createos.local/agent/internal/frame"
+	"createos.local/agent/internal/launch"
 	"createos.local/agent/internal/mux"
 	"createos.local/agent/internal/reap"
 )
@@ -27,12 +28,12 @@ type outcome struct {
 }
 
 // run executes one request over a real mux, with input when there is any.
-func run(t *testing.T, request Request, input string) outcome {
+func run(t *testing.T, request launch.Spec, input string) outcome {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	defer theirs.Close()
-	m := mux.New(theirs, (&Executor{Reaper: reaper, Root: "/"}).Serve)
+	m := mux.New(theirs, (&Executor{launch.Launcher{Reaper: reaper, Root: "/"}}).Serve)
 	m.SetReady([]byte(`{}`))
 	go func() { _ = m.Serve(func() {}) }()
 	text, _ := json.Marshal(request)
@@ -84,7 +85,7 @@ func collect(t *testing.T, conn net.Conn) outcome {
 	}
 }
 
-func shell(line string) Request { return Request{Argv: []string{"/bin/sh", "-c", line}} }
+func shell(line string) launch.Spec { return launch.Spec{Argv: []string{"/bin/sh", "-c", line}} }
 
 func TestOutputAndExitCodeComeApart(t *testing.T) {
 	got := run(t, shell("echo out; echo err >&2; exit 3"), "")
@@ -101,17 +102,17 @@ func TestASignalIs128AndItsNumber(t *testing.T) {
 }
 
 func TestStdinReachesTheProgramOrIsEmpty(t *testing.T) {
-	with := Request{Argv: []string{"cat"}, Stdin: true}
+	with := launch.Spec{Argv: []string{"cat"}, Stdin: true}
 	if got := run(t, with, "hello"); got.out != "hello" {
 		t.Fatalf("%+v", got)
 	}
-	if got := run(t, Request{Argv: []string{"cat"}}, ""); got.out != "" || got.result.ExitCode != 0 {
+	if got := run(t, launch.Spec{Argv: []string{"cat"}}, ""); got.out != "" || got.result.ExitCode != 0 {
 		t.Fatalf("%+v", got)
 	}
 }
 
 func TestAProgramThatDoesNotReadItsInputEndsAllTheSame(t *testing.T) {
-	got := run(t, Request{Argv: []string{"true"}, Stdin: true}, strings.Repeat("x", 60000))
+	got := run(t, launch.Spec{Argv: []string{"true"}, Stdin: true}, strings.Repeat("x", 60000))
 	if got.result.ExitCode != 0 {
 		t.Fatalf("%+v", got)
 	}
@@ -145,7 +146,7 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 	os.WriteFile(file, []byte("text"), 0o644)
 	notElf := filepath.Join(t.TempDir(), "noise")
 	os.WriteFile(notElf, []byte{1, 2, 3}, 0o755)
-	for code, request := range map[string]Request{
+	for code, request := range map[string]launch.Spec{
 		"not_found":      {Argv: []string{"/no/such/program"}},
 		"not_executable": {Argv: []string{file}},
 		"bad_user":       {Argv: []string{"true"}, User: "nobody-at-all"},
@@ -157,11 +158,11 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 		}
 	}
 	for _, program := range []string{"/etc", notElf} {
-		if got := run(t, Request{Argv: []string{program}}, ""); got.failure.Code != "not_executable" {
+		if got := run(t, launch.Spec{Argv: []string{program}}, ""); got.failure.Code != "not_executable" {
 			t.Errorf("%s: %+v", program, got)
 		}
 	}
-	if got := run(t, Request{Argv: []string{"nowhere-in-path"}}, ""); got.failure.Code != "not_found" {
+	if got := run(t, launch.Spec{Argv: []string{"nowhere-in-path"}}, ""); got.failure.Code != "not_found" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -201,7 +202,7 @@ func TestManyAtOnceLoseNoStatusAndNoDescriptor(t *testing.T) {
 func TestACancelledProgramIsKilledWithItsGroup(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
-	m := mux.New(theirs, (&Executor{Reaper: reaper, Root: "/"}).Serve)
+	m := mux.New(theirs, (&Executor{launch.Launcher{Reaper: reaper, Root: "/"}}).Serve)
 	m.SetReady([]byte(`{}`))
 	go func() { _ = m.Serve(func() {}) }()
 	text, _ := json.Marshal(shell("sleep 1000 & echo $!; wait"))

@@ -25,7 +25,17 @@ type Stream struct {
 	queued  int
 	inEOF   bool
 	over    bool
+
+	onControl func([]byte)
+	early     [][]byte
 }
+
+// Control is the sub-channel of messages that must arrive while input waits: each is one frame, outside the credit.
+const (
+	Control    = 3
+	MaxControl = 4 << 10
+	maxEarly   = 16
+)
 
 func newStream(m *Mux, id uint32, request []byte) *Stream {
 	s := &Stream{Request: request, Cancelled: make(chan struct{}), mux: m, id: id, credit: Window}
@@ -112,7 +122,35 @@ func (s *Stream) end(kind frame.Type, value any) {
 	s.stop()
 }
 
+// OnControl gives every control message to act, which is called on the reader of the port and must not wait.
+func (s *Stream) OnControl(act func(message []byte)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, message := range s.early {
+		act(message)
+	}
+	s.early = nil
+	s.onControl = act
+}
+
+// control acts on a message, or keeps the first few until somebody wants them; one that is too long is dropped.
+func (s *Stream) control(message []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(message) > MaxControl:
+	case s.onControl != nil:
+		s.onControl(message)
+	case len(s.early) < maxEarly:
+		s.early = append(s.early, append([]byte(nil), message...))
+	}
+}
+
 func (s *Stream) receive(f frame.Frame) {
+	if f.Type == frame.Data && f.Flags == Control {
+		s.control(f.Payload)
+		return
+	}
 	switch f.Type {
 	case frame.Cancel:
 		s.abandon()

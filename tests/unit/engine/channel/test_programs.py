@@ -10,7 +10,7 @@ import pytest
 from createos_engine.drivers.channel.agent import AgentClient, Outcome, Program, ProgramNotStarted
 from createos_engine.drivers.channel.errors import ChannelLost
 from createos_engine.errors import GuestFailed
-from createos_engine.words import Output
+from createos_engine.words import Output, Terminal
 
 from tests.fakes.guest import FakeGuest, GuestStream
 
@@ -191,3 +191,46 @@ async def test_a_result_that_makes_no_sense_is_the_guests_failure(
 
     with pytest.raises(GuestFailed, match="answer has no valid"):
         await agent.run(Program(("true",)), limit_bytes=100)
+
+
+async def test_a_program_on_a_terminal_is_resized_and_signalled_past_its_input(
+    agent: AgentClient, guest: FakeGuest
+) -> None:
+    streams: list[GuestStream] = []
+
+    async def deaf(stream: GuestStream) -> dict[str, object]:
+        streams.append(stream)
+        await stream.cancelled.wait()
+        return {"exit_code": 137, "elapsed_ms": 1}
+
+    guest.scripts["exec"] = deaf
+    program = Program((), shell=True, pty=Terminal(rows=30, cols=100, term="vt100"))
+
+    async with agent.exec(program, bytes(1_000_000)) as running:
+        running.resize(50, 132)
+        running.signal("SIGINT")
+        await guest.until(lambda: bool(streams) and len(streams[0].control) == 2)
+
+    assert streams[0].control == [{"resize": {"rows": 50, "cols": 132}}, {"signal": "SIGINT"}]
+    assert guest.requests[0] == {
+        "kind": "exec",
+        "argv": [],
+        "env": [],
+        "cwd": "",
+        "user": "",
+        "shell": True,
+        "pty": {"rows": 30, "cols": 100, "term": "vt100"},
+        "stdin": True,
+    }
+
+
+async def test_control_messages_do_not_pile_up_while_the_guest_does_not_read(agent: AgentClient) -> None:
+    async with agent.exec(Program(("hang",), pty=Terminal())) as running:
+        outlet = running._stream._outlet
+        outlet.pause()
+        for rows in range(1, 1000):
+            running.resize(rows, 80)
+
+        assert running._stream._control == {"resize": {"rows": 999, "cols": 80}}
+        outlet.resume()
+        assert running._stream._control == {}

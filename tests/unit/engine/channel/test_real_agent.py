@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from createos_engine.drivers.channel.agent import AgentClient, Program, ProgramNotStarted
 from createos_engine.errors import GuestFailed
+from createos_engine.words import Terminal
 
 TOP = Path(__file__).parents[4]
 GO = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
@@ -138,3 +139,27 @@ async def test_stats_are_figures(real: AgentClient) -> None:
 async def test_an_unknown_request_is_refused(real: AgentClient) -> None:
     with pytest.raises(GuestFailed, match="the guest agent could not shutdown"):
         await real.shutdown("poweroff")
+
+
+async def test_a_terminal_is_resized_and_interrupted(real: AgentClient) -> None:
+    script = "trap 'stty size' WINCH; trap 'echo interrupted; exit 5' INT; echo ready; while :; do sleep 0.05; done"
+    program = Program(("sh", "-c", script), env=ENV, pty=Terminal(rows=30, cols=100))
+    shown = b""
+
+    async with real.exec(program) as running:
+        async for output in running:
+            assert output.stream == 1
+            shown += output.data
+            if shown.endswith(b"ready\r\n"):
+                running.resize(50, 132)
+            if shown.endswith(b"50 132\r\n"):
+                running.signal("SIGINT")
+
+    assert shown == b"ready\r\n50 132\r\ninterrupted\r\n"
+    assert running.outcome.exit_code == 5
+
+
+async def test_a_line_runs_in_the_login_shell(real: AgentClient) -> None:
+    done = await real.run(Program(("echo $((6*7))",), env=ENV, shell=True), limit_bytes=100)
+
+    assert done.stdout == b"42\n"
