@@ -32,3 +32,9 @@ def require_running(state: State) -> None:
     """Raise Conflict unless programs can be run in a sandbox of this state."""
     if state is not State.RUNNING:
         raise Conflict(f"sandbox is {state}")
+
+
+def require_alive(state: State) -> None:
+    """Raise Conflict when a sandbox of this state has ended or is about to."""
+    if state in TERMINAL or state is State.DESTROYING:
+        raise Conflict(f"sandbox is {state}")

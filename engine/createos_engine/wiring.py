@@ -24,6 +24,7 @@ from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.domains import LibvirtHypervisor
 from createos_engine.errors import Invalid
 from createos_engine.paths import Paths
+from createos_engine.services.access_tokens import AccessTokens
 from createos_engine.services.accounts import Accounts
 from createos_engine.services.agents import Agents
 from createos_engine.services.background import Background
@@ -40,6 +41,7 @@ from createos_engine.services.progress import Progress
 from createos_engine.services.reconcile import Reconciler
 from createos_engine.services.sandboxes import Sandboxes
 from createos_engine.settings import Settings
+from createos_engine.store.access_tokens import AccessTokenStore
 from createos_engine.store.accounts import AccountStore
 from createos_engine.store.database import Database
 from createos_engine.store.sandboxes import SandboxStore
@@ -112,6 +114,7 @@ def _assemble(
             catalog=catalog,
             health=Health(store, progress, host_id=host_id, images=catalog.built),
             accounts=accounts,
+            access_tokens=AccessTokens(AccessTokenStore(database), store),
             region=settings.region,
             version=version("createos-local"),
         ),

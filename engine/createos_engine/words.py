@@ -95,6 +95,23 @@ class User:
 
 
 @dataclass(frozen=True)
+class AccessToken:
+    """What is known of a sandbox's delegated access token; `hint` is how it begins and ends (wire-api 4.3)."""
+
+    hint: str
+    created_at: datetime
+    rotated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a delegated access token opens: one sandbox of its owner."""
+
+    owner: User
+    sandbox_id: str
+
+
+@dataclass(frozen=True)
 class Page:
     """A window over a list (wire-api 2.2); limit is already clamped to 1..500."""
 

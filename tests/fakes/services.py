@@ -7,7 +7,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from createos_engine.api.ports import AccountPort, CatalogPort, ExecPort, HealthPort, SandboxPort, Services
+from createos_engine.api.ports import (
+    AccessTokenPort,
+    AccountPort,
+    CatalogPort,
+    ExecPort,
+    HealthPort,
+    SandboxPort,
+    Services,
+)
 from createos_engine.errors import Invalid, NotFound, Unauthenticated
 from createos_engine.lifecycle import TERMINAL, move, require_running
 from createos_engine.words import (
@@ -29,6 +37,7 @@ from createos_engine.words import (
     User,
 )
 
+from tests.fakes.access_tokens import FakeAccessTokens
 from tests.fakes.rows import NOON, sandbox
 
 KEY = "skp_test"
@@ -254,6 +263,7 @@ class FakeWorld:
 
     def __post_init__(self) -> None:
         self.execs = FakeExecs(self.sandboxes)
+        self.access_tokens = FakeAccessTokens(self.sandboxes)
 
     @property
     def services(self) -> Services:
@@ -263,4 +273,14 @@ class FakeWorld:
         catalog: CatalogPort = self.catalog
         health: HealthPort = self.health
         accounts: AccountPort = self.accounts
-        return Services(sandboxes, execs, catalog, health, accounts, region="local", version="0.0.0")
+        access_tokens: AccessTokenPort = self.access_tokens
+        return Services(
+            sandboxes=sandboxes,
+            execs=execs,
+            catalog=catalog,
+            health=health,
+            accounts=accounts,
+            access_tokens=access_tokens,
+            region="local",
+            version="0.0.0",
+        )

@@ -1,4 +1,8 @@
-"""Who is asking (wire-api 4.1): one credential header, or the peer of the unix socket."""
+"""Who is asking (wire-api 4.1): one credential header, or the peer of the unix socket.
+
+Every route is public, or names one of Caller, LocalCaller and RuntimeCaller; a test walks all routes. RuntimeCaller
+alone lets a delegated access token in.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from fastapi.security import APIKeyHeader
 from createos_engine.api.asgi import PEER_UID
 from createos_engine.api.ports import Services
 from createos_engine.errors import Forbidden, Unauthenticated
-from createos_engine.words import User
+from createos_engine.words import Grant, User
 
 _HEADERS = ("x-api-key", "x-access-token", "x-auth-token", "authorization")
 
@@ -31,29 +35,58 @@ Documented = Annotated[str | None, Security(_KEY)]
 Ported = Annotated[Services, Depends(services)]
 
 
-async def caller(request: Request, ported: Ported, _: Documented = None) -> User:
-    """Return the user whose credential the request carries, else the unix socket's peer; else Unauthenticated."""
+async def identity(request: Request, ported: Ported, _: Documented = None) -> User | Grant:
+    """Return who the request's credential stands for, else the unix socket's peer; else raise Unauthenticated."""
     given = [(name, value) for name in _HEADERS for value in request.headers.getlist(name) if value]
     if len(given) > 1:
         names = ", ".join(name for name, _ in given)
         raise Unauthenticated(f"more than one credential was sent ({names})", hint="send one of them", field="auth")
     if given:
-        return await ported.accounts.by_token(_token(*given[0]))
+        token = _token(*given[0])
+        return await ported.access_tokens.grant(token) or await ported.accounts.by_token(token)
     if (uid := request.scope.get(PEER_UID)) is not None:
         return await ported.accounts.by_uid(uid)
     raise Unauthenticated("no credential was sent", hint="send X-Api-Key, or run createos login", field="auth")
 
 
+Identity = Annotated[User | Grant, Depends(identity)]
+
+
+async def caller(who: Identity) -> User:
+    """Return the user who asks; a delegated access token is no user."""
+    if isinstance(who, Grant):
+        raise Forbidden("an access token of one sandbox may not do this", hint="use your own API key")
+    return who
+
+
 Caller = Annotated[User, Depends(caller)]
-# Who may work inside a sandbox: run programs, move files, open tunnels (wire-api 4.3).
-RuntimeCaller = Caller
 
 
-async def local_caller(request: Request, ported: Ported) -> User:
-    """Return the caller if he is on the unix socket; Forbidden for everybody else."""
+async def runtime_caller(request: Request, who: Identity, ported: Ported) -> User:
+    """Return the user for whom something is done inside the sandbox of the path.
+
+    With a delegated access token the path is pinned to that sandbox's id: a name could mean another one a moment later.
+    """
+    if not isinstance(who, Grant):
+        return who
+    path = request.path_params
+    path["sandbox_id"] = await ported.access_tokens.pin(who, path["sandbox_id"])
+    return who.owner
+
+
+# Who may work inside a sandbox: run programs, move files, open tunnels (wire-api 4.3). The route's path names it.
+RuntimeCaller = Annotated[User, Depends(runtime_caller)]
+
+
+async def on_the_socket(request: Request) -> None:
+    """Raise Forbidden for everybody who did not come over the unix socket."""
     if PEER_UID not in request.scope:
         raise Forbidden("only a local user on the unix socket may do this", hint="use the socket of createosd")
-    return await caller(request, ported)
+
+
+async def local_caller(_: Annotated[None, Depends(on_the_socket)], user: Caller) -> User:
+    """Return the caller if he is on the unix socket."""
+    return user
 
 
 LocalCaller = Annotated[User, Depends(local_caller)]

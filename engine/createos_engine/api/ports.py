@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from createos_engine.words import (
+    AccessToken,
     Catalog,
     Command,
     CommandResult,
     Counts,
     Ended,
+    Grant,
     Host,
     NewSandbox,
     Output,
@@ -89,6 +91,28 @@ class AccountPort(Protocol):
         """Return a new token of *user* in plain text; only its hash is kept."""
 
 
+class AccessTokenPort(Protocol):
+    """Delegated access tokens, at most one a sandbox."""
+
+    async def create(self, user: User, ref: str) -> tuple[str, AccessToken]:
+        """Return a new token in plain text and its record; Conflict when there is one already."""
+
+    async def get(self, user: User, ref: str) -> AccessToken | None:
+        """Return the record of a sandbox's token, None when it has none."""
+
+    async def rotate(self, user: User, ref: str) -> tuple[str, AccessToken]:
+        """Return a token in place of the present one; NotFound when there is none."""
+
+    async def delete(self, user: User, ref: str) -> None:
+        """End a sandbox's token; repeatable."""
+
+    async def grant(self, token: str) -> Grant | None:
+        """Return what a delegated token opens, None when this is not one."""
+
+    async def pin(self, grant: Grant, ref: str) -> str:
+        """Return the id of the sandbox that *ref* means if the grant is for it, else raise Forbidden."""
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the routes need. `region` is the server's region, `version` the engine's."""
@@ -98,5 +122,6 @@ class Services:
     catalog: CatalogPort
     health: HealthPort
     accounts: AccountPort
+    access_tokens: AccessTokenPort
     region: str
     version: str

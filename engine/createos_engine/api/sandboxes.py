@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import WithJsonSchema
 
 from createos_engine.api import views
-from createos_engine.api.auth import Caller, Ported
+from createos_engine.api.auth import Caller, Ported, RuntimeCaller
 from createos_engine.api.envelope import listing, success
 from createos_engine.api.paging import Limit, Offset, page_of
 from createos_engine.api.requests import CreateRequest
@@ -49,7 +49,7 @@ async def get_sandbox_by_ip(ip: str, user: Caller, ported: Ported) -> JSONRespon
 
 
 @router.get("/{sandbox_id}", responses=answers(SandboxView))
-async def get_sandbox(sandbox_id: str, user: Caller, ported: Ported) -> JSONResponse:
+async def get_sandbox(sandbox_id: str, user: RuntimeCaller, ported: Ported) -> JSONResponse:
     """Return one sandbox, by id or name."""
     return success(views.sandbox(await ported.sandboxes.get(user, sandbox_id), ported.region))
 

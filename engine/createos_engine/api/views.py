@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Literal, cast
 
 from createos_engine.api.wire import (
+    AccessTokenGivenView,
+    AccessTokenView,
     AccountView,
     CreatedView,
     DeletedView,
@@ -21,6 +23,7 @@ from createos_engine.api.wire import (
     WhoamiView,
 )
 from createos_engine.words import (
+    AccessToken,
     Catalog,
     CatalogEntry,
     CommandResult,
@@ -164,3 +167,21 @@ def account(user: User) -> AccountView:
         "email": f"{user.name.replace(' ', '-')}@localhost",
         "createdAt": moment(user.created_at),
     }
+
+
+def access_token(row: AccessToken | None) -> AccessTokenView:
+    """Return the answer of GET …/access-token."""
+    if row is None:
+        return {"enabled": False}
+    view: AccessTokenView = {"enabled": True, "token_hint": row.hint, "created_at": moment(row.created_at)}
+    if row.rotated_at:
+        view["rotated_at"] = moment(row.rotated_at)
+    return view
+
+
+def access_token_given(token: str, row: AccessToken) -> AccessTokenGivenView:
+    """Return the only answer that holds a token."""
+    view: AccessTokenGivenView = {"token": token, "enabled": True, "created_at": moment(row.created_at)}
+    if row.rotated_at:
+        view["rotated_at"] = moment(row.rotated_at)
+    return view

@@ -203,6 +203,24 @@ class TokenView(TypedDict):
     name: str
 
 
+class AccessTokenView(TypedDict):
+    """Whether a sandbox has a delegated access token; the hint is how it begins and ends."""
+
+    enabled: bool
+    token_hint: NotRequired[str]
+    created_at: NotRequired[str]
+    rotated_at: NotRequired[str]
+
+
+class AccessTokenGivenView(TypedDict):
+    """A delegated access token; it is shown only here."""
+
+    token: str
+    enabled: Literal[True]
+    created_at: str
+    rotated_at: NotRequired[str]
+
+
 Responses = dict[int | str, dict[str, Any]]
 
 FAILURES: Responses = {
