@@ -44,16 +44,16 @@ class Pool:
         return Endpoint(
             slot=slot,
             interface=instance.interface(slot),
-            mac=_mac(instance, slot),
+            mac=mac_of(instance, slot),
             ipv4=self.v4[slot + 1],
             ipv6=self.v6[slot + 1],
         )
 
 
-def _mac(instance: Instance, slot: int) -> str:
-    """Return a locally administered unicast address: 02, the tag folded to two bytes, then the slot."""
+def mac_of(instance: Instance, slot: int, *, kind: int = 0xC0) -> str:
+    """Return a locally administered unicast address: 02, the kind of link, the tag folded to two bytes, the slot."""
     tag = int(instance.id, 36) & 0xFFFF
-    octets = (0x02, 0xC0, *tag.to_bytes(2), *slot.to_bytes(2))
+    octets = (0x02, kind, *tag.to_bytes(2), *slot.to_bytes(2))
     return ":".join(f"{octet:02x}" for octet in octets)
 
 

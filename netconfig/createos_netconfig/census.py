@@ -21,4 +21,4 @@ async def census(instance: Instance, links: Links, nft: Nft) -> Census:
     """Count what there is of an instance."""
     tables = [entry["table"] for entry in nft.list("tables") if "table" in entry]
     names = frozenset(f"{table['family']} {table['name']}" for table in tables if table["name"] == instance.table)
-    return Census(await links.taps(), names)
+    return Census(await links.tagged(), names)

@@ -45,7 +45,7 @@ class Links:
 
     async def enable_loopback(self) -> None:
         """Bring lo up; in a new network namespace it is down."""
-        with _netlink_errors("lo could not be brought up"):
+        with netlink_errors("lo could not be brought up"):
             await self._up("lo")
 
     def enable_forwarding(self) -> None:
@@ -61,7 +61,7 @@ class Links:
         Where the kernel speaks no IPv6, the tap has none. Raises NetconfigError when another link has the route.
         """
         interface = endpoint.interface
-        with _netlink_errors(f"{interface} could not be configured"):
+        with netlink_errors(f"{interface} could not be configured"):
             if await self._index(interface) is None:
                 make_tap(interface)
             sysctl.harden(interface)
@@ -76,7 +76,7 @@ class Links:
         """Remove a tap of this instance with its addresses and routes; one that is gone already is fine."""
         if not self._instance.owns(interface):
             raise NetconfigError(f"{interface} is no interface of instance {self._instance.id}")
-        with _netlink_errors(f"{interface} could not be removed"):
+        with netlink_errors(f"{interface} could not be removed"):
             index = await self._index(interface)
             if index is None:
                 return
@@ -87,10 +87,14 @@ class Links:
                     raise
 
     async def taps(self) -> frozenset[str]:
-        """Return the names of this instance's interfaces."""
-        with _netlink_errors("the interfaces could not be listed"):
-            links = [link async for link in await self._netlink.get_links()]
-        return frozenset(name for name in (link.get("ifname") for link in links) if name and self._instance.owns(name))
+        """Return the names of this instance's taps that are sandboxes' ways out."""
+        return frozenset(name for name in await self.tagged() if self._instance.owns(name))
+
+    async def tagged(self) -> frozenset[str]:
+        """Return the names of all interfaces of this instance: taps, bridges and their ports."""
+        with netlink_errors("the interfaces could not be listed"):
+            names = [str(link.get("ifname")) async for link in await self._netlink.get_links()]
+        return frozenset(name for name in names if self._instance.tags(name))
 
     async def _index(self, interface: str) -> int | None:
         found = await self._netlink.link_lookup(ifname=interface)
@@ -125,7 +129,8 @@ class Links:
 
 
 @contextmanager
-def _netlink_errors(doing: str) -> Iterator[None]:
+def netlink_errors(doing: str) -> Iterator[None]:
+    """Turn what the kernel refuses into NetconfigError, once."""
     try:
         yield
     except NetlinkError as exc:

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
+from createos_netconfig import bridge_rules
 from createos_netconfig.addresses import Endpoint, Pool, link_local
 from createos_netconfig.expressions import (
     ACCEPT,
@@ -75,6 +76,7 @@ def install(instance: Instance, pool: Pool, policy: Policy, members: Sequence[En
     commands += _chains(instance)
     commands += _spoof_rules(instance) + _arp_rules(instance) + _host_rules(instance)
     commands += _route_rules(instance) + _open_rules(instance) + _enter_rules(instance) + _leave_rules(instance)
+    commands += bridge_rules.routed(instance)
     for endpoint in members:
         commands += admit(instance, endpoint)
     return commands

@@ -25,6 +25,9 @@ _STRICT = {
     "ipv6/conf/{}/addr_gen_mode": "1",
 }
 
+# 8: answer for no address at all (kernel document networking/ip-sysctl).
+_MUTE = {"arp_ignore": "8", "arp_announce": "2"}
+
 
 def harden(interface: str) -> None:
     """Make the host say and believe as little as possible on an interface."""
@@ -32,6 +35,14 @@ def harden(interface: str) -> None:
     for name, value in _STRICT.items():
         if name.startswith(families):
             _set(name.format(interface), value)
+
+
+def mute(interface: str) -> None:
+    """Make the host neither speak nor listen on an interface: a bridge and its ports belong to the guests."""
+    if _get(f"{_V6}/{interface}/disable_ipv6") is not None:
+        _set(f"{_V6}/{interface}/disable_ipv6", "1")
+    for name in ("arp_ignore", "arp_announce", "accept_source_route", "accept_redirects", "route_localnet"):
+        _set(f"ipv4/conf/{interface}/{name}", _MUTE.get(name, "0"))
 
 
 def has_ipv6(interface: str) -> bool:

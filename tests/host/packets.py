@@ -92,3 +92,20 @@ def checksum(data: bytes) -> int:
 def _v6_checksum(source: str, target: str, protocol: int, body: bytes) -> int:
     addresses = IPv6Address(source).packed + IPv6Address(target).packed
     return checksum(addresses + struct.pack("!II", len(body), protocol) + body)
+
+
+def arp_reply(mac: str, said_mac: str, said_ip: str, target_mac: str, target_ip: str) -> bytes:
+    body = struct.pack("!HHBBH", 1, _IPV4, 6, 4, 2) + hardware(said_mac) + IPv4Address(said_ip).packed
+    return ethernet(target_mac, mac, _ARP, body + hardware(target_mac) + IPv4Address(target_ip).packed)
+
+
+def discovery(kind: int, source: str, target: str, about: str, option: bytes) -> bytes:
+    """Return an ICMPv6 message of neighbour discovery about an address, with an option, if any."""
+    body = struct.pack("!BBHI", kind, 0, 0, 0x60000000) + IPv6Address(about).packed + option
+    summed = _v6_checksum(source, target, ICMPV6, body)
+    return ipv6(source, target, ICMPV6, body[:2] + struct.pack("!H", summed) + body[4:], hops=255)
+
+
+def link_option(kind: int, mac: str) -> bytes:
+    """Return the option that says a link-layer address (RFC 4861 4.6.1): kind 1 of the source, 2 of the target."""
+    return bytes((kind, 1)) + hardware(mac)

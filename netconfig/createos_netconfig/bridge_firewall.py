@@ -1,0 +1,41 @@
+"""The rules of private networks. They live in the kernel, like those of the firewall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from createos_netconfig import bridge_rules
+from createos_netconfig.names import Instance
+from createos_netconfig.nft import Nft
+from createos_netconfig.segments import Port
+
+
+class BridgeFirewall:
+    """Lets ports in and out; each call is one transaction."""
+
+    def __init__(self, instance: Instance, nft: Nft) -> None:
+        self._instance = instance
+        self._nft = nft
+
+    def install(self, ports: Sequence[Port]) -> None:
+        """Put the rules in place, or replace those of an earlier daemon, with the ports there should be."""
+        self._nft.apply(bridge_rules.install(self._instance, ports))
+
+    def admit(self, port: Port) -> None:
+        """Let a port's own frames in; repeatable."""
+        self._nft.apply(bridge_rules.admit(self._instance, port))
+
+    def expel(self, port: Port) -> None:
+        """Refuse every frame of a port; repeatable."""
+        self._nft.apply(bridge_rules.expel(self._instance, port))
+
+    def ports(self) -> frozenset[int]:
+        """Return the slots of the ports that are let in."""
+        found = self._nft.list(f"table bridge {self._instance.table}")
+        maps = [entry["map"] for entry in found if "map" in entry and entry["map"]["name"] == "ports"]
+        names = [element[0] for known in maps for element in known.get("elem", [])]
+        return frozenset(slot for slot in map(self._instance.port_slot, names) if slot)
+
+    def remove(self) -> None:
+        """Remove every rule of private networks."""
+        self._nft.apply(bridge_rules.remove(self._instance))

@@ -1,0 +1,95 @@
+"""Bridges and their ports: a private network is a bridge on which the host has no address (design 9)."""
+
+from __future__ import annotations
+
+import errno
+from types import TracebackType
+
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from createos_netconfig import sysctl
+from createos_netconfig.errors import NetconfigError
+from createos_netconfig.links import netlink_errors
+from createos_netconfig.names import Instance
+from createos_netconfig.segments import MTU, Port, Segment
+from createos_netconfig.tap import make_tap
+
+
+class Bridges:
+    """The bridges of one instance in the network namespace it is used in. `async with` opens and closes netlink."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._netlink = AsyncIPRoute()
+
+    async def __aenter__(self) -> Bridges:
+        await self._netlink.setup_endpoint()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._netlink.close()
+
+    async def add_bridge(self, segment: Segment) -> None:
+        """Make a bridge that forwards at once and knows no neighbours, groups or addresses; one there is kept."""
+        with netlink_errors(f"the bridge {segment.bridge} could not be made"):
+            if await self._index(segment.bridge) is None:
+                await self._netlink.link(
+                    "add",
+                    ifname=segment.bridge,
+                    kind="bridge",
+                    mtu=MTU,
+                    br_forward_delay=0,
+                    br_stp_state=0,
+                    br_mcast_snooping=0,
+                )
+            sysctl.mute(segment.bridge)
+            await self._netlink.link("set", index=await self._index(segment.bridge), state="up")
+
+    async def remove_bridge(self, name: str) -> None:
+        """Remove a bridge of this instance; one that is gone already is fine."""
+        if self._instance.bridge_slot(name) is None:
+            raise NetconfigError(f"{name} is no bridge of instance {self._instance.id}")
+        await self._remove(name)
+
+    async def add_port(self, port: Port) -> None:
+        """Make a persistent tap and put it on its bridge; it comes up only there. Repeatable."""
+        with netlink_errors(f"{port.interface} could not be put on {port.bridge}"):
+            if await self._index(port.interface) is None:
+                make_tap(port.interface)
+            sysctl.mute(port.interface)
+            index, master = await self._index(port.interface), await self._index(port.bridge)
+            if master is None:
+                raise NetconfigError(f"there is no bridge {port.bridge}")
+            await self._netlink.link("set", index=index, master=master, mtu=MTU)
+            await self._netlink.link("set", index=index, state="up")
+
+    async def remove_port(self, name: str) -> None:
+        """Remove a port of this instance; one that is gone already is fine."""
+        if self._instance.port_slot(name) is None:
+            raise NetconfigError(f"{name} is no port of instance {self._instance.id}")
+        await self._remove(name)
+
+    async def there(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Return the slots of this instance's bridges and of its ports."""
+        with netlink_errors("the interfaces could not be listed"):
+            names = [str(link.get("ifname")) async for link in await self._netlink.get_links()]
+        bridges, ports = map(self._instance.bridge_slot, names), map(self._instance.port_slot, names)
+        return frozenset(filter(None, bridges)), frozenset(filter(None, ports))
+
+    async def _remove(self, name: str) -> None:
+        with netlink_errors(f"{name} could not be removed"):
+            index = await self._index(name)
+            if index is None:
+                return
+            try:
+                await self._netlink.link("del", index=index)
+            except NetlinkError as exc:
+                if exc.code != errno.ENODEV:
+                    raise
+
+    async def _index(self, interface: str) -> int | None:
+        found = await self._netlink.link_lookup(ifname=interface)
+        return int(found[0]) if found else None

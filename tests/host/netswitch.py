@@ -1,0 +1,109 @@
+"""Private networks for tests: bridges in a lab's host namespace, guests behind their ports."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+from createos_netconfig.bridge_firewall import BridgeFirewall
+from createos_netconfig.bridges import Bridges
+from createos_netconfig.names import Instance
+from createos_netconfig.nft import Nft
+from createos_netconfig.segments import Port, Segment, SegmentPool
+
+from tests.host import packets
+from tests.host.netlab import Lab, Namespace
+
+SEGMENTS = SegmentPool(IPv4Network("10.78.0.0/16"), IPv6Network("fd78:c05b::/48"))
+_ALL_PROTOCOLS = 3
+_LISTEN_S = 3.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """A namespace that stands for a guest: its eth1 is the other end of what the host takes for a port."""
+
+    namespace: Namespace
+    port: Port
+
+    @property
+    def v4(self) -> str:
+        return str(self.port.ipv4.ip)
+
+    @property
+    def v6(self) -> str:
+        return str(self.port.ipv6.ip)
+
+    def send(self, frame: bytes) -> None:
+        with self.namespace.entered():
+            packets.send(frame, "eth1")
+
+    def ear(self) -> Ear:
+        """Return what hears every frame that arrives from now on."""
+        with self.namespace.entered():
+            return Ear()
+
+
+class Ear:
+    """A raw socket on eth1 of the namespace it is made in."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS))
+        self._socket.bind(("eth1", _ALL_PROTOCOLS))
+        self._socket.settimeout(_LISTEN_S)
+
+    def hears_until(self, mark: bytes) -> bytes:
+        """Return all frames up to the one with *mark*, joined; a true frame that was sent later comes later."""
+        heard = b""
+        while mark not in heard:
+            heard += self._socket.recv(65_536)
+        self._socket.close()
+        return heard
+
+
+class Switch:
+    """Bridges, ports and their rules in the host of a lab."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.instance: Instance = lab.instance
+        self.firewall = BridgeFirewall(lab.instance, Nft())
+        self.firewall.install([])
+        self._slots = 0
+
+    def segment(self, slot: int) -> Segment:
+        segment = SEGMENTS.segment(self.instance, slot)
+        self.run(lambda bridges: bridges.add_bridge(segment))
+        return segment
+
+    def member(self, segment: Segment, number: int, *, admitted: bool = True) -> Member:
+        """Return a configured member of a segment."""
+        self._slots += 1
+        member = Member(self._lab.namespace(), segment.port(self.instance, self._slots, number))
+        if admitted:
+            self.firewall.admit(member.port)
+        name = member.port.interface
+        self._lab.host.ip(f"link add {name} type veth peer name eth1 netns {member.namespace.path}")
+        self.run(lambda bridges: bridges.add_port(member.port))
+        member.namespace.sysctl("ipv6/conf/eth1/accept_dad", 0)
+        member.namespace.ip(
+            f"link set eth1 address {member.port.mac}",
+            f"addr add {member.port.ipv4} dev eth1",
+            f"addr add {member.port.ipv6} dev eth1 nodad",
+            "link set eth1 up",
+        )
+        return member
+
+    def run(self, work: Any) -> Any:
+        """Run work with the bridges of this instance."""
+        return asyncio.run(_with_bridges(self.instance, work))
+
+
+async def _with_bridges(instance: Instance, work: Any) -> Any:
+    async with Bridges(instance) as bridges:
+        done: Coroutine[Any, Any, Any] = work(bridges)
+        return await done
