@@ -19,6 +19,7 @@ import (
 	"createos.local/agent/internal/power"
 	"createos.local/agent/internal/reap"
 	"createos.local/agent/internal/stats"
+	"createos.local/agent/internal/syncs"
 )
 
 // version is set when the agent is built.
@@ -91,6 +92,18 @@ func onSignals() {
 	power.Off()
 }
 
+// capabilities has one kind of stream, or a part of one, on each line.
+var capabilities = []string{
+	"exec",
+	"pty",
+	"shell",
+	"configure",
+	"stats",
+	"ping",
+	"shutdown",
+	"sync",
+}
+
 func ready(failure string, begun time.Time) []byte {
 	state := map[string]string{"state": "ready"}
 	if failure != "" {
@@ -99,7 +112,7 @@ func ready(failure string, begun time.Time) []byte {
 	text, _ := json.Marshal(map[string]any{
 		"version":      protocolVersion,
 		"agent":        version,
-		"capabilities": []string{"exec", "pty", "shell", "configure", "stats", "ping", "shutdown"},
+		"capabilities": capabilities,
 		"boot":         state,
 		"boot_ms":      time.Since(begun).Milliseconds(),
 	})
@@ -116,6 +129,7 @@ const (
 
 func handler(reaper *reap.Reaper, where place) mux.Handler {
 	programs := &execute.Executor{Launcher: launch.Launcher{Reaper: reaper, Root: "/"}}
+	trees := &syncs.Server{}
 	return func(stream *mux.Stream) {
 		var request struct {
 			Kind   string `json:"kind"`
@@ -128,6 +142,8 @@ func handler(reaper *reap.Reaper, where place) mux.Handler {
 		switch {
 		case request.Kind == "exec":
 			programs.Serve(stream)
+		case request.Kind == "sync":
+			trees.Serve(stream)
 		case request.Kind == "ping":
 			stream.Finish(struct{}{})
 		case request.Kind == "stats":

@@ -1,0 +1,146 @@
+package syncs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// scanned is a scanner over a tree and what the host would know from it.
+type scanned struct {
+	*scanner
+	known map[string]kind
+	told  []string
+}
+
+func scanning(t *testing.T, tr *tree, skip ...string) *scanned {
+	t.Helper()
+	pattern, err := compile(skip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scanned{known: map[string]kind{}}
+	watch := newWatcher(func() {})
+	t.Cleanup(watch.close)
+	s.scanner = &scanner{tree: tr, skip: pattern, watch: watch, known: map[string]map[string]entry{}}
+	s.emit = func(path string, e entry) bool {
+		s.told = append(s.told, path)
+		s.known[path] = e.Kind
+		if e.Kind == absent {
+			delete(s.known, path)
+		}
+		return true
+	}
+	return s
+}
+
+func (s *scanned) again(t *testing.T, full bool) []string {
+	t.Helper()
+	s.told = nil
+	if err := s.scan(full); err != nil {
+		t.Fatal(err)
+	}
+	return s.told
+}
+
+// after waits until events have come, then scans.
+func (s *scanned) after(t *testing.T) []string {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !s.watch.pending(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no event came")
+		}
+	}
+	return s.again(t, false)
+}
+
+func TestAScanTellsOnlyWhatIsNew(t *testing.T) {
+	tr := opened(t)
+	tr.write(t, "a", "1")
+	tr.write(t, "d/b", "2")
+	s := scanning(t, tr)
+
+	if told := s.again(t, true); len(told) != 3 || s.known["d"] != directory || s.known["d/b"] != file {
+		t.Fatalf("first: %v", told)
+	}
+	if told := s.again(t, true); len(told) != 0 {
+		t.Fatalf("nothing happened: %v", told)
+	}
+	tr.write(t, "d/b", "22")
+	if told := s.after(t); len(told) != 1 || told[0] != "d/b" {
+		t.Fatalf("an edit: %v", told)
+	}
+	if err := os.RemoveAll(filepath.Join(tr.path, "d")); err != nil {
+		t.Fatal(err)
+	}
+	if told := s.after(t); len(told) != 2 || len(s.known) != 1 {
+		t.Fatalf("a removal: %v", told)
+	}
+}
+
+func TestADirectoryThatTakesAnothersNameIsReadAnew(t *testing.T) {
+	tr := opened(t)
+	tr.write(t, "d/sub/old", "1")
+	tr.write(t, "e/sub/new", "2")
+	s := scanning(t, tr)
+	s.again(t, true)
+
+	at := func(name string) string { return filepath.Join(tr.path, name) }
+	if err := errors.Join(os.Rename(at("d"), at("x")), os.Rename(at("e"), at("d"))); err != nil {
+		t.Fatal(err)
+	}
+	s.after(t)
+
+	want := map[string]kind{"d": directory, "d/sub": directory, "d/sub/new": file, "x": directory, "x/sub": directory, "x/sub/old": file}
+	if fmt.Sprint(s.known) != fmt.Sprint(want) {
+		t.Fatalf("%v", s.known)
+	}
+	tr.write(t, "d/sub/later", "3")
+	if told := s.after(t); len(told) != 1 || told[0] != "d/sub/later" {
+		t.Fatalf("not watched under its new name: %v", told)
+	}
+}
+
+func TestSkippedAndSpecialThings(t *testing.T) {
+	tr := opened(t)
+	tr.write(t, ".git/config", "1")
+	tr.write(t, "node_modules/m/i.js", "1")
+	tr.write(t, "a.pyc", "1")
+	tr.write(t, stagingName+"/test/1", "1")
+	tr.write(t, "kept/node_modules.txt", "1")
+	if err := os.Symlink("kept", filepath.Join(tr.path, "link")); err != nil {
+		t.Fatal(err)
+	}
+	s := scanning(t, tr, `(?:.*/)?\.git/?`, `(?:.*/)?node_modules/`, `(?:.*/)?[^/]*\.pyc/?`)
+
+	s.again(t, true)
+
+	want := map[string]kind{"kept": directory, "kept/node_modules.txt": file, "link": symlink}
+	if fmt.Sprint(s.known) != fmt.Sprint(want) {
+		t.Fatalf("%v", s.known)
+	}
+}
+
+func TestAFullScanFindsWhatNoEventTold(t *testing.T) {
+	tr := opened(t)
+	tr.write(t, "a", "1")
+	s := scanning(t, tr)
+	s.again(t, true)
+	s.watch.drain()
+
+	tr.write(t, "a", "22")
+	for !s.watch.pending() {
+		time.Sleep(time.Millisecond)
+	}
+	s.watch.drain()
+
+	if told := s.again(t, false); len(told) != 0 {
+		t.Fatalf("read without an event: %v", told)
+	}
+	if told := s.again(t, true); len(told) != 1 {
+		t.Fatalf("not read: %v", told)
+	}
+}
