@@ -18,6 +18,7 @@ import (
 	"createos.local/agent/internal/mux"
 	"createos.local/agent/internal/power"
 	"createos.local/agent/internal/reap"
+	"createos.local/agent/internal/sftp"
 	"createos.local/agent/internal/stats"
 	"createos.local/agent/internal/syncs"
 )
@@ -27,9 +28,16 @@ var version = "dev"
 
 const protocolVersion = 1
 
+// sftpFlag makes this program an SFTP server on its standard input and output.
+const sftpFlag = "--sftp"
+
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "--serve-socket" {
 		exitOn(serveSocket(os.Args[2]))
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == sftpFlag {
+		exitOn(sftp.Serve(os.Stdin, os.Stdout, sftp.Home()))
 		return
 	}
 	if os.Getpid() != 1 {
@@ -101,6 +109,7 @@ var capabilities = []string{
 	"stats",
 	"ping",
 	"shutdown",
+	"sftp",
 	"sync",
 }
 
@@ -144,6 +153,8 @@ func handler(reaper *reap.Reaper, where place) mux.Handler {
 			programs.Serve(stream)
 		case request.Kind == "sync":
 			trees.Serve(stream)
+		case request.Kind == "sftp":
+			programs.ServeSelf(stream, sftpFlag)
 		case request.Kind == "ping":
 			stream.Finish(struct{}{})
 		case request.Kind == "stats":

@@ -36,7 +36,27 @@ func (e *Executor) Serve(stream *mux.Stream) {
 		stream.Fail("bad_request", "exec is malformed: "+err.Error())
 		return
 	}
-	child, failed := e.Start(&request, nil)
+	e.run(stream, &request, begun)
+}
+
+// ServeSelf runs this program's own file with a flag and the stream as its input, as the user and with the environment
+// and directory that the request names: whatever else it says, the request can't choose the program.
+//
+// A thread can't become another user while the others stay, and what hangs or dies must not be process 1. The file is
+// reached through /proc: the initramfs it lies in has no path any more.
+func (e *Executor) ServeSelf(stream *mux.Stream, flag string) {
+	begun := time.Now()
+	var request launch.Spec
+	if err := json.Unmarshal(stream.Request, &request); err != nil {
+		stream.Fail("bad_request", "the request is malformed: "+err.Error())
+		return
+	}
+	argv := []string{"/proc/self/exe", flag}
+	e.run(stream, &launch.Spec{Argv: argv, Env: request.Env, Cwd: request.Cwd, User: request.User, Stdin: true}, begun)
+}
+
+func (e *Executor) run(stream *mux.Stream, request *launch.Spec, begun time.Time) {
+	child, failed := e.Start(request, nil)
 	if failed != nil {
 		stream.Fail(failed.Code, failed.Message)
 		return

@@ -58,7 +58,7 @@ func (l *Launcher) Start(spec *Spec, adjust func(*syscall.SysProcAttr)) (*Child,
 	if err != nil {
 		return nil, &Failure{"bad_user", err.Error()}
 	}
-	cwd, failed := workingDirectory(spec.Cwd, spec.StrictCwd)
+	cwd, failed := workingDirectory(homeFor(spec.Cwd, user), spec.StrictCwd)
 	if failed != nil {
 		return nil, failed
 	}

@@ -23,6 +23,17 @@ func credential(user users.User) *syscall.Credential {
 	return &syscall.Credential{Uid: user.UID, Gid: user.GID, Groups: user.Groups, NoSetGroups: os.Getuid() != 0}
 }
 
+// homeFor replaces `~` by the user's home, or by nothing when the image has no such directory: none is made for it.
+func homeFor(cwd string, user users.User) string {
+	if cwd != "~" {
+		return cwd
+	}
+	if !filepath.IsAbs(user.Home) || isDirectory(user.Home) != nil {
+		return ""
+	}
+	return user.Home
+}
+
 func workingDirectory(cwd string, strict bool) (string, *Failure) {
 	if cwd == "" {
 		return "/", nil

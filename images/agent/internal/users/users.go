@@ -81,6 +81,17 @@ func memberships(groups, name string) []uint32 {
 	return found
 }
 
+// Names returns the names of the numbers in a file like /etc/passwd or /etc/group; the first line of a number counts.
+func Names(path string) map[uint32]string {
+	names := map[uint32]string{}
+	for _, fields := range lines(path, 3) {
+		if id, err := number(fields[2]); err == nil && names[id] == "" {
+			names[id] = fields[0]
+		}
+	}
+	return names
+}
+
 // lines returns the colon-separated lines of a file that have enough fields; a missing file has none.
 func lines(path string, fields int) [][]string {
 	file, err := os.Open(path)

@@ -4,45 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from createos_engine.drivers.channel.agent import AgentClient, Program, ProgramNotStarted
 from createos_engine.errors import GuestFailed
 from createos_engine.words import Terminal
 
-TOP = Path(__file__).parents[4]
-GO = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
 ENV = {"PATH": "/usr/bin:/bin"}
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(GO is None, reason="no Go toolchain"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="the agent runs programs as the user it is asked for"),
-]
-
-
-@pytest.fixture(scope="module")
-def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    binary = tmp_path_factory.mktemp("agent") / "agent"
-    subprocess.run([str(GO), "build", "-o", str(binary), "."], cwd=TOP / "images/agent", check=True, timeout=100)
-    return binary
-
-
-@pytest.fixture
-async def real(agent_binary: Path, tmp_path: Path) -> AsyncIterator[AgentClient]:
-    process = await asyncio.create_subprocess_exec(agent_binary, "--serve-socket", tmp_path / "s")
-    try:
-        client = await AgentClient.connect(tmp_path / "s", deadline_s=10)
-        yield client
-        await client.close()
-    finally:
-        process.terminate()
-        await process.wait()
+pytestmark = pytest.mark.timeout(120)
 
 
 def shell(script: str) -> Program:
