@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from createos_cli.credentials import Credential
 from createos_cli.errors import ApiFailure, BadAnswer, NotSignedIn
 from createos_cli.profile import Endpoint
-from createos_cli.wire import Request, Response, Transport
+from createos_cli.wire import Request, Response, Transport, Upgraded
 
 JsonObject = dict[str, Any]
 
@@ -78,6 +78,21 @@ class Client:
             raise failure(response, _decode(b"".join(response.pieces)))
         return (frame for line in lines(response.pieces) if isinstance(frame := _decode(line), dict))
 
+    def upgrade(self, path: str, protocol: str = "tcp-tunnel") -> Upgraded:
+        """POST and take the connection over (wire-api 9.1); whoever gets it closes the socket."""
+        began = monotonic()
+        response = self._send("POST", path, None, HEARTBEAT_S, upgrade=protocol)
+        if response.upgraded:
+            if self._trace:
+                self._trace.answered(response, monotonic() - began, None)
+            return response.upgraded
+        document = _decode(b"".join(response.pieces))
+        if self._trace:
+            self._trace.answered(response, monotonic() - began, document)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise failure(response, document)
+        raise self._bad_answer(path)
+
     def _object(self, method: str, path: str, body: JsonObject | None, silence_s: float | None) -> JsonObject:
         began = monotonic()
         response = self._send(method, path, body, silence_s)
@@ -91,22 +106,26 @@ class Client:
             raise self._bad_answer(path)
         return data
 
-    def _send(self, method: str, path: str, body: JsonObject | None, silence_s: float | None) -> Response:
+    def _send(
+        self, method: str, path: str, body: JsonObject | None, silence_s: float | None, *, upgrade: str = ""
+    ) -> Response:
         """Send; where the peer's user id suffices, a stored key the server does not know is left out and said so."""
-        response = self._send_once(method, path, body, silence_s)
+        response = self._send_once(method, path, body, silence_s, upgrade)
         stale = response.status == HTTPStatus.UNAUTHORIZED and self._credential and self._credential.stored
         if not (stale and self.endpoint.is_socket):
             return response
         self._credential = None
         if self._on_stale:
             self._on_stale()
-        return self._send_once(method, path, body, silence_s)
+        return self._send_once(method, path, body, silence_s, upgrade)
 
-    def _send_once(self, method: str, path: str, body: JsonObject | None, silence_s: float | None) -> Response:
+    def _send_once(
+        self, method: str, path: str, body: JsonObject | None, silence_s: float | None, upgrade: str
+    ) -> Response:
         if not self._credential and not self.endpoint.is_socket:
             raise NotSignedIn(f"you are not signed in to {self.endpoint.text}", hint="createos login")
         payload = None if body is None else json.dumps(body).encode()
-        request = Request(method, path, self._headers(), payload, silence_s)
+        request = Request(method, path, self._headers(), payload, silence_s, upgrade)
         if self._trace:
             self._trace.sent(request)
         return self._transport(request)

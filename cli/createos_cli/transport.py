@@ -22,6 +22,10 @@ def open_transport(endpoint: Endpoint) -> Transport:
 
     def send(request: Request) -> Response:
         connection = _open(endpoint)
+        if request.upgrade:
+            from createos_cli.upgrade import upgrade
+
+            return upgrade(endpoint, connection, request)
         try:
             connection.sock.settimeout(request.silence_s)
             connection.request(request.method, endpoint.base_path + request.path, request.body, dict(request.headers))
@@ -29,8 +33,7 @@ def open_transport(endpoint: Endpoint) -> Transport:
         except (OSError, http.client.HTTPException) as exc:
             connection.close()
             raise broken(endpoint, exc) from exc
-        headers = {name.lower(): value for name, value in answer.getheaders()}
-        return Response(answer.status, headers, _pieces(endpoint, connection, answer))
+        return response_of(endpoint, connection, answer)
 
     return send
 
@@ -94,6 +97,14 @@ def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:
     if endpoint.scheme == "https":
         return http.client.HTTPSConnection(endpoint.host, endpoint.port, timeout=CONNECT_TIMEOUT_S)
     return http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=CONNECT_TIMEOUT_S)
+
+
+def response_of(
+    endpoint: Endpoint, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
+) -> Response:
+    """Return an answer whose body is read from the connection as it is asked for."""
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    return Response(answer.status, headers, _pieces(endpoint, connection, answer))
 
 
 def _pieces(

@@ -1,8 +1,12 @@
-"""HTTP/1.1 at the socket: who the peer is, how much may come that is no body, and upgrades that are not taken.
+"""HTTP/1.1 at the socket: who the peer is, how much may come that is no body, and offers of other protocols.
 
 A request may offer a protocol that we do not speak (Java's client offers h2c with its first request); it is served as
 if it had not (RFC 9110, 7.8). httptools takes the body of such a request for the other protocol, so the head is read
 again without the offer.
+
+An offer that a route may take (offers.py) is served in the same way; what comes behind its head is kept for the route,
+and never read as another request: it may be anything, and whoever wrote it need not be the one whose credential the
+connection carries. So a connection whose offer was not taken is closed after the answer.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from createos_engine.api.asgi import PEER_UID
 from createos_engine.api.envelope import failure
+from createos_engine.api.offers import OFFER, Offer, offered_protocol
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +41,7 @@ class PeerProtocol(HttpToolsProtocol):
     _in_head = False
     _progress = False
     _overhead_bytes = 0
+    _offer: Offer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Ask the kernel for the peer's uid; it cannot be forged."""
@@ -47,6 +53,9 @@ class PeerProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuse what is no HTTP or never gets anywhere."""
+        if self._offer:
+            self._offer.hold(data)
+            return
         self._unset_keepalive_if_required()
         self._progress = False
         try:
@@ -62,6 +71,12 @@ class PeerProtocol(HttpToolsProtocol):
         if self._overhead_bytes > OVERHEAD_LIMIT_BYTES:
             text = f"URL and headers may have {OVERHEAD_LIMIT_BYTES} bytes; send large input in the body"
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Close, unless a route may still take the connection over: the other way is of use to it."""
+        if self._offer:
+            self._offer.ended = True
+        return self._offer is not None
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, and hang up."""
@@ -102,10 +117,19 @@ class PeerProtocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self.send_400_response("this server is no proxy")
             return
+        protocol = offered_protocol(method, version, self.headers)
         kept = [(name, value) for name, value in self.headers if name != b"upgrade"]
         lines = [method + b" " + self.url + b" HTTP/" + version.encode(), *(b": ".join(pair) for pair in kept)]
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        if not protocol:
+            self.data_received(head + rest)
+            return
+        self.data_received(head)
+        self._offer = Offer(protocol, self)
+        self._offer.hold(rest)
+        # The task that serves the request has not run yet.
+        cast("dict[str, object]", self.scope)[OFFER] = self._offer
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
         body = bytes(failure(status, text).body)

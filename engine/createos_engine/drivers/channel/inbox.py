@@ -11,7 +11,7 @@ _PLENTY_PIECES = 1_024
 
 
 class Data(NamedTuple):
-    """A piece of output and the sub-channel it came on: 1 stdout, 2 stderr."""
+    """A piece of output and the sub-channel it came on: 1 stdout, 2 stderr. No bytes: that sub-channel is closed."""
 
     sub: int
     data: bytes
@@ -40,6 +40,10 @@ class Inbox:
             last += data
         else:
             self._pieces.append((sub, bytearray(data)))
+
+    def close(self, sub: int) -> None:
+        """Add the end of a sub-channel behind its pieces."""
+        self._pieces.append((sub, b""))
 
     def get(self) -> Data:
         """Remove and return the oldest piece."""

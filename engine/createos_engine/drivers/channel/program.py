@@ -133,11 +133,12 @@ class RunningProgram:
 
     async def __anext__(self) -> Output:
         try:
-            sub, data = await anext(self._stream)
+            while not (piece := await anext(self._stream)).data:
+                pass
         except StopAsyncIteration:
             await self._end()
             raise
-        return Output(sub, data)
+        return Output(*piece)
 
     def _request(self) -> dict[str, object]:
         return {"kind": "exec", **self._program.request(), "stdin": self._stdin is not None}

@@ -25,6 +25,7 @@ _CONTROL_SUB = 3
 class Stream:
     """One request and its answer. Iterate over its data, then ask for its `result()`.
 
+    A piece without bytes says that its sub-channel is closed; a sub-channel may stay open until the stream ends.
     Data that is not read stays within the window; the guest waits then, and only this stream stands still.
     The methods named `*_received`, `ended` and `lost` are the channel's.
     """
@@ -156,6 +157,9 @@ class Stream:
         """Note that a sub-channel is closed."""
         self._require_open(sub)
         self._closed_subs.add(sub)
+        if not self._discarding:
+            self._inbox.close(sub)
+            self._changed.set()
 
     def credit_received(self, payload: bytes) -> None:
         """Allow more data to be sent. A grant of nothing is refused: it could be repeated without end."""
