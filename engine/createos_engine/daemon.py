@@ -101,6 +101,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
             files = await find_boot_files(settings, paths.probe)
             await engine.connection.open(hide_kvm=files.accelerator is Accelerator.TCG)
             await engine.reconciler.run()
+            await engine.resizes.complete()
             break
         except EngineError as exc:
             log.error("cannot start yet", reason=exc.sentence, **exc.context)
@@ -112,5 +113,6 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
 
     engine.connection.on_back(reconcile_again)
     engine.background.every(settings.reconcile_every_s, "reconcile", engine.reconciler.run)
+    engine.background.every(settings.reconcile_every_s, "resizes", engine.resizes.complete)
     engine.progress.ready(files)
     log.info("ready", accelerator=files.accelerator, reason=files.accelerator_reason)

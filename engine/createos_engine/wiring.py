@@ -39,11 +39,13 @@ from createos_engine.services.machines import Machines
 from createos_engine.services.network import Network
 from createos_engine.services.progress import Progress
 from createos_engine.services.reconcile import Reconciler
+from createos_engine.services.resizes import Resizes
 from createos_engine.services.sandboxes import Sandboxes
 from createos_engine.settings import Settings
 from createos_engine.store.access_tokens import AccessTokenStore
 from createos_engine.store.accounts import AccountStore
 from createos_engine.store.database import Database
+from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
 
 _MIB = 2**20
@@ -58,6 +60,7 @@ class Engine:
     store: SandboxStore
     sandboxes: Sandboxes
     reconciler: Reconciler
+    resizes: Resizes
     network: Network
     connection: LibvirtConnection
     background: Background
@@ -107,6 +110,7 @@ def _assemble(
     sandboxes = Sandboxes(store, machines, network, drafts, locks, background, progress, settings)
     keep = timedelta(seconds=settings.keep_destroyed_s)
     accounts = Accounts(AccountStore(database))
+    resizes = Resizes(ResizeStore(database), store, hypervisor, machines, agents, locks, settings)
     return Engine(
         services=Services(
             sandboxes=sandboxes,
@@ -114,6 +118,7 @@ def _assemble(
             catalog=catalog,
             health=Health(store, progress, host_id=host_id, images=catalog.built),
             accounts=accounts,
+            resizes=resizes,
             access_tokens=AccessTokens(AccessTokenStore(database), store),
             region=settings.region,
             version=version("createos-local"),
@@ -124,6 +129,7 @@ def _assemble(
         reconciler=Reconciler(
             store, hypervisor, network, machines, agents, sandboxes, losses, locks, paths, keep_destroyed=keep
         ),
+        resizes=resizes,
         network=network,
         connection=connection,
         background=background,

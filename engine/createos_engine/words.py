@@ -145,6 +145,15 @@ class NewSandbox:
 
 
 @dataclass(frozen=True)
+class SandboxChanges:
+    """What a PATCH changes (wire-api 5.4); None leaves a thing as it is."""
+
+    ingress_enabled: bool | None = None
+    auto_pause_after_seconds: int | None = None
+    disable_auto_pause: bool = False
+
+
+@dataclass(frozen=True)
 class Command:
     """A program to run in a sandbox. `env` only overrides keys declared at create (wire-api 7.1)."""
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"createos.local/agent/internal/boot"
+	"createos.local/agent/internal/disk"
 	"createos.local/agent/internal/execute"
 	"createos.local/agent/internal/identity"
 	"createos.local/agent/internal/launch"
@@ -159,6 +160,8 @@ func handler(reaper *reap.Reaper, where place) mux.Handler {
 			stream.Finish(struct{}{})
 		case request.Kind == "stats":
 			stream.Finish(stats.Read())
+		case request.Kind == "grow" && where == guest:
+			disk.Serve(stream, boot.Option("createos.root"), "/")
 		case request.Kind == "configure" && where == guest:
 			configure(stream)
 		case request.Kind == "shutdown" && where == guest:

@@ -13,6 +13,7 @@ class FakeHypervisor:
 
     def __init__(self, refuse: frozenset[str] = frozenset()) -> None:
         self.machines: dict[str, str] = {}
+        self.disks_mib: dict[str, int] = {}
         self.refuse = refuse
         self._listeners: list[Callable[[Stopped], None]] = []
 
@@ -30,6 +31,11 @@ class FakeHypervisor:
         """Return what runs."""
         self._may("running")
         return dict(self.machines)
+
+    async def grow_disk(self, name: str, size_mib: int) -> None:
+        """Remember the size."""
+        self._may("grow_disk")
+        self.disks_mib[name] = size_mib
 
     def on_stopped(self, listener: Callable[[Stopped], None]) -> None:
         """Remember whom to tell."""

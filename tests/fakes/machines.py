@@ -17,6 +17,7 @@ class FakeMachines:
 
     def __init__(self) -> None:
         self.hosts: set[str] = set()
+        self.recorded: dict[str, Sandbox] = {}
         self.booting: list[str] = []
         self.most_at_once = 0
         self.refuse = ""
@@ -47,6 +48,10 @@ class FakeMachines:
         """End the machine."""
         if self.refuse:
             raise HostFailed(self.refuse)
+
+    def record(self, sandbox: Sandbox) -> None:
+        """Remember the row."""
+        self.recorded[sandbox.id] = sandbox
 
     async def erase(self, sandbox_id: str) -> None:
         """Delete the directory."""

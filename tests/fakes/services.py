@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -13,31 +12,30 @@ from createos_engine.api.ports import (
     CatalogPort,
     ExecPort,
     HealthPort,
+    ResizePort,
     SandboxPort,
     Services,
 )
 from createos_engine.errors import Invalid, NotFound, Unauthenticated
-from createos_engine.lifecycle import TERMINAL, move, require_running
+from createos_engine.lifecycle import TERMINAL, move, require_alive, require_running
 from createos_engine.words import (
     Accelerator,
     Catalog,
     CatalogEntry,
-    Command,
-    CommandResult,
     Counts,
-    Ended,
     Host,
     NewSandbox,
-    Output,
     Page,
     Readiness,
     Sandbox,
+    SandboxChanges,
     Shape,
     State,
     User,
 )
 
 from tests.fakes.access_tokens import FakeAccessTokens
+from tests.fakes.execs import FakeExecs
 from tests.fakes.rows import NOON, sandbox
 
 KEY = "skp_test"
@@ -119,6 +117,24 @@ class FakeSandboxes:
         mine = [row for row in reversed(self.rows.values()) if row.user_id == user.id and state in (None, row.state)]
         return mine[page.offset : page.offset + page.limit], len(mine)
 
+    async def change(self, user: User, ref: str, changes: SandboxChanges) -> Sandbox:
+        """Change what is given."""
+        row = await self.get(user, ref)
+        require_alive(row.state)
+        pause_s = changes.auto_pause_after_seconds or (
+            None if changes.disable_auto_pause else row.auto_pause_after_seconds
+        )
+        ingress = row.ingress_enabled if changes.ingress_enabled is None else changes.ingress_enabled
+        return self.add(replace(row, ingress_enabled=ingress, auto_pause_after_seconds=pause_s))
+
+    async def resize(self, user: User, ref: str, disk_mib: int) -> Sandbox:
+        """Grow a disk."""
+        row = await self.get(user, ref)
+        require_running(row.state)
+        if disk_mib <= row.disk_mib:
+            raise Invalid(f"the disk has {row.disk_mib} MiB and can only grow", hint="ask for more", field="disk_mib")
+        return self.add(replace(row, disk_mib=disk_mib))
+
     async def delete(self, user: User, ref: str) -> Sandbox:
         """Answer `destroying` the first time and `destroyed` from then on."""
         row = await self.get(user, ref)
@@ -133,70 +149,6 @@ class FakeSandboxes:
         states = [row.state for row in self.rows.values() if row.user_id == user.id and row.state not in TERMINAL]
         running, paused = states.count(State.RUNNING), states.count(State.PAUSED)
         return Counts(running, paused, len(states) - running - paused)
-
-
-class FakeExecs:
-    """Programs: `echo WORDS`, `cat`, `env`, `exit N`, `hang`; `sh -c` takes one of them. `script` overrides all."""
-
-    def __init__(self, sandboxes: FakeSandboxes) -> None:
-        self._sandboxes = sandboxes
-        self.commands: list[Command] = []
-        self.script: list[Output | Ended | Exception | float] | None = None
-        self.begun = asyncio.Event()
-        self.ended = asyncio.Event()
-
-    async def run(self, user: User, ref: str, command: Command) -> CommandResult:
-        """Collect what the stream would say."""
-        kept = {1: b"", 2: b""}
-        last = Ended(0)
-        async for event in await self.stream(user, ref, command):
-            if isinstance(event, Output):
-                kept[event.stream] += event.data
-            else:
-                last = event
-        return CommandResult(kept[1], kept[2], last.exit_code, 12.345, last.error)
-
-    async def stream(self, user: User, ref: str, command: Command) -> AsyncIterator[Output | Ended]:
-        """Check, then return the events."""
-        row = await self._sandboxes.get(user, ref)
-        require_running(row.state)
-        if unknown := sorted(set(command.env) - set(row.envs)):
-            raise Invalid(f"{unknown[0]} was not declared when the sandbox was created", field="env")
-        self.commands.append(command)
-        script = _program(row, command) if self.script is None else self.script
-        return self._play(script)
-
-    async def _play(self, script: Sequence[Output | Ended | Exception | float]) -> AsyncIterator[Output | Ended]:
-        self.begun.set()
-        try:
-            for step in script:
-                if isinstance(step, Exception):
-                    raise step
-                if isinstance(step, float):
-                    await asyncio.sleep(step)
-                else:
-                    yield step
-        finally:
-            self.ended.set()
-
-
-def _program(row: Sandbox, command: Command) -> list[Output | Ended | Exception | float]:
-    words = [command.cmd, *command.args]
-    if words[0] == "sh":
-        words = words[2].split()
-    match words:
-        case ["echo", *rest]:
-            return [Output(1, " ".join(rest).encode() + b"\n"), Ended(0)]
-        case ["cat"]:
-            return [Output(1, command.stdin), Ended(0)]
-        case ["env"]:
-            lines = sorted(f"{key}={value}\n" for key, value in {**row.envs, **command.env}.items())
-            return [Output(1, "".join(lines).encode()), Ended(0)]
-        case ["exit", code]:
-            return [Output(2, b"failing\n"), Ended(int(code))]
-        case ["hang"]:
-            return [3600.0, Ended(0)]
-    return [Ended(127, error=f"{words[0]}: no such program")]
 
 
 class FakeCatalog:
@@ -274,6 +226,7 @@ class FakeWorld:
         health: HealthPort = self.health
         accounts: AccountPort = self.accounts
         access_tokens: AccessTokenPort = self.access_tokens
+        resizes: ResizePort = self.sandboxes
         return Services(
             sandboxes=sandboxes,
             execs=execs,
@@ -281,6 +234,7 @@ class FakeWorld:
             health=health,
             accounts=accounts,
             access_tokens=access_tokens,
+            resizes=resizes,
             region="local",
             version="0.0.0",
         )

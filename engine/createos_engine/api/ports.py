@@ -20,6 +20,7 @@ from createos_engine.words import (
     Page,
     Readiness,
     Sandbox,
+    SandboxChanges,
     Shape,
     State,
     User,
@@ -40,6 +41,9 @@ class SandboxPort(Protocol):
 
     async def list(self, user: User, page: Page, state: State | None) -> tuple[Sequence[Sandbox], int]:
         """Return the rows of a page, newest first, and how many match in all."""
+
+    async def change(self, user: User, ref: str, changes: SandboxChanges) -> Sandbox:
+        """Change what is given and return the sandbox; Conflict when it has ended."""
 
     async def delete(self, user: User, ref: str) -> Sandbox:
         """Begin (or repeat) the end of a sandbox; the answer is `destroying` or `destroyed`."""
@@ -113,6 +117,13 @@ class AccessTokenPort(Protocol):
         """Return the id of the sandbox that *ref* means if the grant is for it, else raise Forbidden."""
 
 
+class ResizePort(Protocol):
+    """Disks that grow."""
+
+    async def resize(self, user: User, ref: str, disk_mib: int) -> Sandbox:
+        """Return the running sandbox with its larger disk; Conflict, Invalid or Unavailable when that cannot be."""
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the routes need. `region` is the server's region, `version` the engine's."""
@@ -123,5 +134,6 @@ class Services:
     health: HealthPort
     accounts: AccountPort
     access_tokens: AccessTokenPort
+    resizes: ResizePort
     region: str
     version: str

@@ -7,9 +7,19 @@ import binascii
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+)
 
-from createos_engine.words import Command, NewSandbox
+from createos_engine.words import Command, NewSandbox, SandboxChanges
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ID = re.compile(r"sb[-_][0-9a-z]{26}", re.IGNORECASE)
@@ -31,6 +41,7 @@ def _text(value: str) -> str:
 
 
 Text = Annotated[StrictStr, AfterValidator(_text)]
+AutoPause = Annotated[StrictInt, Field(ge=60, le=86_400)]
 
 
 def check_env(envs: dict[str, str]) -> dict[str, str]:
@@ -97,7 +108,7 @@ class CreateRequest(Lenient):
     networks: list[NetworkRef] | None = None
     disks: list[DiskRef] | None = None
     egress: list[Text] | None = None
-    auto_pause_after_seconds: StrictInt | None = Field(None, ge=60, le=86_400)
+    auto_pause_after_seconds: AutoPause | None = None
     region: Text | None = None
     host_id: Text | None = None
     node_selector: dict[Text, Text] | None = None
@@ -157,6 +168,31 @@ class CreateRequest(Lenient):
             "node_selector": self.node_selector,
         }
         return NewSandbox(**{key: value for key, value in given.items() if value is not None})
+
+
+class PatchRequest(Lenient):
+    """PATCH /v1/sandboxes/{id}; what is left out stays as it is."""
+
+    ingress_enabled: StrictBool | None = None
+    auto_pause_after_seconds: AutoPause | None = None
+    disable_auto_pause: StrictBool | None = None
+
+    @field_validator("disable_auto_pause")
+    @classmethod
+    def _one_word_on_auto_pause(cls, off: bool | None, info: ValidationInfo) -> bool | None:
+        if off and info.data.get("auto_pause_after_seconds") is not None:
+            raise ValueError("disable_auto_pause and auto_pause_after_seconds contradict each other; send one of them")
+        return off
+
+    def meaning(self) -> SandboxChanges:
+        """Return what changes, as the services know it."""
+        return SandboxChanges(self.ingress_enabled, self.auto_pause_after_seconds, bool(self.disable_auto_pause))
+
+
+class ResizeRequest(Lenient):
+    """POST /v1/sandboxes/{id}/resize."""
+
+    disk_mib: StrictInt = Field(ge=1, le=LARGEST_DISK_MIB)
 
 
 class ExecRequest(Lenient):

@@ -12,7 +12,7 @@ from createos_engine.api import views
 from createos_engine.api.auth import Caller, Ported, RuntimeCaller
 from createos_engine.api.envelope import listing, success
 from createos_engine.api.paging import Limit, Offset, page_of
-from createos_engine.api.requests import CreateRequest
+from createos_engine.api.requests import CreateRequest, PatchRequest
 from createos_engine.api.wire import CreatedView, DeletedView, Rows, SandboxView, answers
 from createos_engine.errors import Invalid
 from createos_engine.words import State
@@ -52,6 +52,13 @@ async def get_sandbox_by_ip(ip: str, user: Caller, ported: Ported) -> JSONRespon
 async def get_sandbox(sandbox_id: str, user: RuntimeCaller, ported: Ported) -> JSONResponse:
     """Return one sandbox, by id or name."""
     return success(views.sandbox(await ported.sandboxes.get(user, sandbox_id), ported.region))
+
+
+@router.patch("/{sandbox_id}", responses=answers(SandboxView))
+async def change_sandbox(sandbox_id: str, wanted: PatchRequest, user: Caller, ported: Ported) -> JSONResponse:
+    """Change what can be changed of a sandbox that has not ended: all that is given, or nothing."""
+    row = await ported.sandboxes.change(user, sandbox_id, wanted.meaning())
+    return success(views.sandbox(row, ported.region))
 
 
 @router.delete("/{sandbox_id}", responses=answers(DeletedView, "The end has begun."))

@@ -101,6 +101,13 @@ class DeletedView(TypedDict):
     status: Literal["destroying", "destroyed", "failed"]
 
 
+class ResizedView(TypedDict):
+    """The size of the disk now."""
+
+    id: str
+    disk_mib: int
+
+
 class ResultView(TypedDict):
     """What a program wrote and how it ended."""
 

@@ -59,6 +59,9 @@ class Hypervisor(Protocol):
     async def running(self) -> dict[str, str]:
         """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""
 
+    async def grow_disk(self, name: str, size_mib: int) -> None:
+        """Give a running machine's root disk *size_mib*; one that is as large already stays as it is."""
+
     def on_stopped(self, listener: Callable[[Stopped], None]) -> None:
         """Call *listener* in the event loop whenever one of our machines ends by itself."""
 

@@ -28,7 +28,7 @@ class Drafts:
 
     def draft(self, user: User, wanted: NewSandbox) -> tuple[Sandbox, Base]:
         """Return a row without slot and address, and the image it starts from; raise Invalid naming the field."""
-        _refuse_what_is_not_offered(wanted)
+        refuse_what_is_not_offered(wanted)
         self._require_here(wanted)
         shape = find_shape(wanted.shape)
         base = self._catalog.base(wanted.rootfs)
@@ -82,7 +82,7 @@ def _disk_mib(wanted: int, default: int, base: Base) -> int:
     return size
 
 
-def _refuse_what_is_not_offered(wanted: NewSandbox) -> None:
+def refuse_what_is_not_offered(wanted: NewSandbox) -> None:
     """Refuse rather than ignore: a sandbox that lacks what was asked for would be a broken promise."""
     asked = {
         "egress": bool(wanted.egress) and wanted.egress != ("*",),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import time
 import uuid
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,6 +21,7 @@ from createos_engine.errors import GuestFailed, HostFailed
 from createos_engine.paths import Paths
 from createos_engine.services.agents import Agents
 from createos_engine.services.console import last_lines
+from createos_engine.services.manifest import write_manifest
 from createos_engine.services.naming import machine_uuid
 from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles
@@ -94,6 +93,7 @@ class Machines:
         """Take charge of a machine that runs already: its link and rules are verified, its agent connected."""
         await self._network.connect(sandbox.slot)
         await self._agents.connect(sandbox.id, deadline_s=deadline_s)
+        self.record(sandbox)
 
     async def remove(self, sandbox: Sandbox) -> None:
         """End the machine and its link; the disk stays."""
@@ -114,12 +114,15 @@ class Machines:
         """Return the domain's name."""
         return f"createos-{self._instance}-{sandbox_id}"
 
-    def _make_directory(self, sandbox: Sandbox) -> None:
+    def record(self, sandbox: Sandbox) -> None:
+        """Write the sandbox's row beside its disk, when it has one (yet)."""
         paths = self._paths.sandbox(sandbox.id)
-        paths.directory.mkdir(mode=0o711)
-        row = json.dumps(asdict(sandbox), default=str, indent=2)
-        with os.fdopen(os.open(paths.manifest, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as manifest:
-            manifest.write(row + "\n")
+        if paths.directory.is_dir():
+            write_manifest(paths.manifest, sandbox)
+
+    def _make_directory(self, sandbox: Sandbox) -> None:
+        self._paths.sandbox(sandbox.id).directory.mkdir(mode=0o711)
+        self.record(sandbox)
 
     def _machine(self, sandbox: Sandbox, files: BootFiles) -> Machine:
         paths, endpoint = self._paths.sandbox(sandbox.id), self._network.endpoint(sandbox.slot)

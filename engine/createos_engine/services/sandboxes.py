@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -15,14 +16,14 @@ from createos_engine.errors import Conflict, EngineError
 from createos_engine.lifecycle import TERMINAL
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
 from createos_engine.services.background import Background
-from createos_engine.services.drafts import Drafts
+from createos_engine.services.drafts import Drafts, refuse_what_is_not_offered
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.machines import Machines
 from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles, Progress
 from createos_engine.settings import Settings
 from createos_engine.store.sandboxes import SandboxStore, StateChange
-from createos_engine.words import Counts, NewSandbox, Page, Sandbox, State, User
+from createos_engine.words import Counts, NewSandbox, Page, Sandbox, SandboxChanges, State, User
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +92,20 @@ class Sandboxes:
     async def counts(self, user: User) -> Counts:
         """Count the user's sandboxes by state."""
         return self._store.counts(user.id)
+
+    async def change(self, user: User, ref: str, changes: SandboxChanges) -> Sandbox:
+        """Change all that is given, or nothing, and return the sandbox; Conflict when it has ended."""
+        refuse_what_is_not_offered(
+            NewSandbox(
+                shape="",
+                ingress_enabled=bool(changes.ingress_enabled),
+                auto_pause_after_seconds=changes.auto_pause_after_seconds,
+            )
+        )
+        sandbox = await self._store.change(self._store.find(user.id, ref).id, changes)
+        self._machines.record(sandbox)
+        log.info("sandbox changed", sandbox=sandbox.id, **asdict(changes))
+        return sandbox
 
     async def delete(self, user: User, ref: str) -> Sandbox:
         """Begin the end of a sandbox and return it as `destroying`; one that has ended is returned as it is."""

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 
 from createos_engine.errors import Invalid, NotFound, Unavailable
-from createos_engine.lifecycle import TERMINAL, move
+from createos_engine.lifecycle import TERMINAL, move, require_alive
 from createos_engine.store.database import Database, Row
 from createos_engine.store.rows import optional_time, to_text, to_time
-from createos_engine.words import Counts, ImageConfig, Page, Sandbox, State
+from createos_engine.words import Counts, ImageConfig, Page, Sandbox, SandboxChanges, State
 
 _COLUMNS = tuple(field.name for field in fields(Sandbox))
 _INSERT = f"INSERT INTO sandboxes ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -139,6 +139,24 @@ class SandboxStore:
 
         return await self._db.write(step)
 
+    async def change(self, sandbox_id: str, changes: SandboxChanges) -> Sandbox:
+        """Change what is given and return the new row; Conflict when the sandbox has ended or is about to."""
+        columns: dict[str, int | None] = {}
+        if changes.ingress_enabled is not None:
+            columns["ingress_enabled"] = int(changes.ingress_enabled)
+        if changes.disable_auto_pause or changes.auto_pause_after_seconds is not None:
+            columns["auto_pause_after_seconds"] = changes.auto_pause_after_seconds
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+
+        def change(db: sqlite3.Connection) -> Sandbox:
+            sql = "SELECT * FROM sandboxes WHERE id = ?"
+            require_alive(_required(db.execute(sql, (sandbox_id,)).fetchone()).state)
+            if columns:
+                db.execute(f"UPDATE sandboxes SET {assignments} WHERE id = ?", (*columns.values(), sandbox_id))
+            return _required(db.execute(sql, (sandbox_id,)).fetchone())
+
+        return await self._db.write(change)
+
     async def forget(self, *, ended_before: datetime) -> int:
         """Delete terminal rows that ended before a moment and return how many."""
         sql = f"DELETE FROM sandboxes WHERE state IN {_IN_TERMINAL} AND coalesce(destroyed_at, created_at) < ?"
@@ -176,6 +194,12 @@ def _to_column(value: object) -> object:
             return int(value)
         case _:
             return value
+
+
+def _required(row: Row | None) -> Sandbox:
+    if row is None:
+        raise NotFound("sandbox not found")
+    return _sandbox(row)
 
 
 def _sandbox(row: Row) -> Sandbox:

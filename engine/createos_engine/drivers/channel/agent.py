@@ -100,11 +100,11 @@ class AgentClient:
 
     async def configure(self, identity: Identity, *, deadline_s: float = 15) -> dict[str, object]:
         """Give the guest its identity; return what it reads back from its system."""
-        return await self._ask("configure", identity.request(), deadline_s)
+        return await self.ask("configure", identity.request(), deadline_s)
 
     async def stats(self, *, deadline_s: float = 5) -> Stats:
         """Return the guest's own figures."""
-        said = await self._ask("stats", {}, deadline_s)
+        said = await self.ask("stats", {}, deadline_s)
         return Stats(
             uptime_s=number(said, "uptime_s"),
             mem_total_kib=integer(said, "mem_total_kib"),
@@ -117,13 +117,14 @@ class AgentClient:
 
     async def ping(self, *, deadline_s: float = 5) -> None:
         """Return when the agent has answered."""
-        await self._ask("ping", {}, deadline_s)
+        await self.ask("ping", {}, deadline_s)
 
     async def shutdown(self, action: Literal["poweroff", "reboot"], *, deadline_s: float = 5) -> None:
         """Ask for an orderly end; return when the agent has agreed. The machine needs some seconds more."""
-        await self._ask("shutdown", {"action": action}, deadline_s)
+        await self.ask("shutdown", {"action": action}, deadline_s)
 
-    async def _ask(self, kind: str, body: dict[str, object], deadline_s: float) -> dict[str, object]:
+    async def ask(self, kind: str, body: dict[str, object], deadline_s: float) -> dict[str, object]:
+        """Open a stream that has a result and no data, and return the result; GuestFailed names the kind."""
         try:
             async with asyncio.timeout(deadline_s):
                 stream = await self.open(kind, **body)

@@ -9,6 +9,7 @@ from createos_engine.words import Accelerator
 
 NAMESPACE = "urn:createos:sandbox:1"
 CHANNEL_NAME = "createos.agent.0"
+ROOT_DISK = "vda"
 # Disk, network card, channel, balloon and random numbers sit in ports of their own; the spare ones are for hotplug.
 _OWN_PORTS, SPARE_PORTS = 5, 8
 # Measured to shorten the boot under emulation (design 18); all of it is harmless under KVM.
@@ -88,7 +89,7 @@ def _disk(devices: ET.Element, machine: Machine) -> None:
     disk = ET.SubElement(devices, "disk", type="file", device="disk")
     ET.SubElement(disk, "driver", name="qemu", type="qcow2", cache="writeback", discard="unmap", detect_zeroes="unmap")
     ET.SubElement(disk, "source", file=str(machine.overlay))
-    ET.SubElement(disk, "target", dev="vda", bus="virtio")
+    ET.SubElement(disk, "target", dev=ROOT_DISK, bus="virtio")
 
 
 def _interface(devices: ET.Element, machine: Machine) -> None:

@@ -13,7 +13,7 @@ import structlog
 
 from createos_engine.drivers.hypervisor import Hypervisor, Machine, Stopped
 from createos_engine.drivers.libvirt.connection import LibvirtConnection
-from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, render
+from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, ROOT_DISK, render
 from createos_engine.errors import HostFailed
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,11 @@ class LibvirtHypervisor:
     async def running(self) -> dict[str, str]:
         """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""
         return await self._connection.call("machines could not be listed", self._owned)
+
+    async def grow_disk(self, name: str, size_mib: int) -> None:
+        """Give a running machine's root disk *size_mib*; one that is as large already stays as it is."""
+        doing = f"the disk of machine {name} could not grow to {size_mib} MiB"
+        await self._connection.call(doing, lambda c: _grow(c.lookupByName(name), size_mib * 2**20))
 
     def on_stopped(self, listener: Callable[[Stopped], None]) -> None:
         """Call *listener* in the event loop whenever one of our machines ends by itself."""
@@ -122,6 +127,12 @@ class LibvirtHypervisor:
             return ""
         said = [line for line in lines if line.startswith("qemu-system")][-_LOG_LINES:]
         return f" (QEMU: {' | '.join(said)})" if said else ""
+
+
+def _grow(domain: Any, size_bytes: int) -> None:
+    capacity, _, _ = domain.blockInfo(ROOT_DISK)
+    if capacity < size_bytes:
+        domain.blockResize(ROOT_DISK, size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
 
 
 def _is_hypervisor(hypervisor: LibvirtHypervisor) -> Hypervisor:

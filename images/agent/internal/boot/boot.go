@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"createos.local/agent/internal/disk"
 )
 
 const (
@@ -21,6 +23,8 @@ const (
 	deviceWait = 10 * time.Second
 
 	lowestPriority = 19
+
+	sysFinitModule = 313
 )
 
 // Option returns the value of key=value on the kernel command line, empty when it is not there.
@@ -110,7 +114,7 @@ func Root(device string) error {
 	if err := syscall.Mount(device, newRoot, "ext4", syscall.MS_NOATIME, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", device, err)
 	}
-	if err := grow(device, newRoot); err != nil {
+	if err := disk.Grow(device, newRoot); err != nil {
 		Log("the root file system keeps its size: %v", err)
 	}
 	for _, path := range []string{"dev", "proc", "sys"} {

@@ -106,7 +106,7 @@ async def test_every_answer_has_a_request_id_of_its_own(client: httpx.AsyncClien
         ("POST", "/v1/sandboxes/sb-1/pause", 404),
         ("GET", "/v1/disks", 404),
         ("GET", "/v1/sandboxes/", 404),
-        ("PATCH", "/v1/sandboxes/sb-1", 405),
+        ("PUT", "/v1/sandboxes/sb-1", 405),
     ],
 )
 async def test_what_is_not_offered_is_named(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:

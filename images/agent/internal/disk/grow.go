@@ -1,4 +1,5 @@
-package boot
+// Package disk makes file systems as large as their disks.
+package disk
 
 import (
 	"encoding/binary"
@@ -10,15 +11,14 @@ import (
 )
 
 const (
-	sysFinitModule   = 313
 	ext4ResizeFS     = 0x40086610 // EXT4_IOC_RESIZE_FS, _IOW('f', 16, __u64), linux/fs/ext4/ext4.h
 	superblockOffset = 1024
 	superblockSize   = 1024
 	ext4Magic        = 0xEF53
 )
 
-// grow makes the mounted ext4 file system as large as its device. Nothing is done when it is already.
-func grow(device, mounted string) error {
+// Grow makes the mounted ext4 file system as large as its device. Nothing is done when it is already.
+func Grow(device, mounted string) error {
 	file, err := os.Open(device)
 	if err != nil {
 		return err

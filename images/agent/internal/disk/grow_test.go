@@ -1,8 +1,10 @@
-package boot
+package disk
 
 import (
 	"encoding/binary"
+	"os"
 	"testing"
+	"time"
 )
 
 func TestGeometryReadsBlocksAndTheirSize(t *testing.T) {
@@ -23,8 +25,16 @@ func TestWhatIsNotExt4IsSaidSo(t *testing.T) {
 	}
 }
 
-func TestARootMustBeNamed(t *testing.T) {
-	if err := Root(""); err == nil {
-		t.Fatal("accepted")
+func TestADiskIsWaitedFor(t *testing.T) {
+	file := t.TempDir() + "/disk"
+	if err := os.WriteFile(file, make([]byte, 10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { _ = os.Truncate(file, 20) })
+	if err := await(file, 20, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := await(file, 21, time.Millisecond); err == nil {
+		t.Fatal("a disk that does not grow is an error")
 	}
 }
