@@ -18,6 +18,7 @@ import (
 	"createos.local/agent/internal/launch"
 	"createos.local/agent/internal/mux"
 	"createos.local/agent/internal/power"
+	"createos.local/agent/internal/process"
 	"createos.local/agent/internal/reap"
 	"createos.local/agent/internal/sftp"
 	"createos.local/agent/internal/stats"
@@ -138,7 +139,12 @@ const (
 )
 
 func handler(reaper *reap.Reaper, where place) mux.Handler {
-	programs := &execute.Executor{Launcher: launch.Launcher{Reaper: reaper, Root: "/"}}
+	launcher := launch.Launcher{Reaper: reaper, Root: "/"}
+	programs := &execute.Executor{Launcher: launcher}
+	processes := &process.Registry{Launcher: launcher}
+	if where == guest {
+		processes.Cgroups = "/sys/fs/cgroup/createos"
+	}
 	trees := &syncs.Server{}
 	return func(stream *mux.Stream) {
 		var request struct {
@@ -152,6 +158,8 @@ func handler(reaper *reap.Reaper, where place) mux.Handler {
 		switch {
 		case request.Kind == "exec":
 			programs.Serve(stream)
+		case request.Kind == "process":
+			processes.Serve(stream)
 		case request.Kind == "sync":
 			trees.Serve(stream)
 		case request.Kind == "sftp":

@@ -133,8 +133,8 @@ func TestAResizeReachesTheProgram(t *testing.T) {
 func TestCtrlCReachesTheForegroundAndNotTheShell(t *testing.T) {
 	c := begin(t, terminal("/bin/sh", "-i"))
 	c.until("> ")
-	c.typeIn("sleep 1000\n")
-	c.until("sleep 1000\r\n")
+	c.typeIn("sh -c 'echo in $((1+1)); exec sleep 1000'\n")
+	c.until("in 2")
 	c.typeIn("\x03")
 	c.until("> ")
 	c.typeIn("echo still $((6*7)); exit 3\n")

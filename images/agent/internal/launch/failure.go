@@ -6,7 +6,22 @@ import (
 )
 
 // Failure is why a program could not be started, in the words of PROTOCOL.md.
-type Failure struct{ Code, Message string }
+type Failure struct {
+	Code, Message string
+	errno         syscall.Errno
+}
+
+// Is tells whether the system gave one of these as the cause.
+func (f *Failure) Is(causes ...syscall.Errno) bool {
+	for _, cause := range causes {
+		if f.errno == cause {
+			return true
+		}
+	}
+	return false
+}
+
+func refuse(code, message string) *Failure { return &Failure{Code: code, Message: message} }
 
 func explain(what string, err error) *Failure {
 	code := "failed"
@@ -18,7 +33,9 @@ func explain(what string, err error) *Failure {
 	case errors.Is(err, syscall.E2BIG):
 		code = "too_large"
 	}
-	return &Failure{code, what + ": " + reason(err)}
+	failed := refuse(code, what+": "+reason(err))
+	_ = errors.As(err, &failed.errno)
+	return failed
 }
 
 // reason is what the system says, without the names that Go puts around it.

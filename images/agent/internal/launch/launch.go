@@ -40,6 +40,7 @@ type Launcher struct {
 // Child is a running program and our ends of its pipes or its terminal; Exited delivers its status once.
 type Child struct {
 	Pid    int
+	Path   string
 	Argv   []string
 	Cwd    string
 	Exited <-chan syscall.WaitStatus
@@ -56,7 +57,7 @@ type Child struct {
 func (l *Launcher) Start(spec *Spec, adjust func(*syscall.SysProcAttr)) (*Child, *Failure) {
 	user, err := users.Find(l.Root, spec.User)
 	if err != nil {
-		return nil, &Failure{"bad_user", err.Error()}
+		return nil, refuse("bad_user", err.Error())
 	}
 	cwd, failed := workingDirectory(homeFor(spec.Cwd, user), spec.StrictCwd)
 	if failed != nil {
@@ -66,7 +67,7 @@ func (l *Launcher) Start(spec *Spec, adjust func(*syscall.SysProcAttr)) (*Child,
 	if failed != nil {
 		return nil, failed
 	}
-	child := &Child{Argv: argv, Cwd: cwd}
+	child := &Child{Path: path, Argv: argv, Cwd: cwd}
 	theirs, err := child.connect(spec, int(user.UID))
 	defer closeAll(theirs)
 	if err != nil {
@@ -102,7 +103,7 @@ func (l *Launcher) program(spec *Spec, user users.User, cwd string) (string, []s
 		return path, argv, env, failed
 	}
 	if len(spec.Argv) == 0 || spec.Argv[0] == "" {
-		return "", nil, nil, &Failure{"bad_request", "argv is missing"}
+		return "", nil, nil, refuse("bad_request", "argv is missing")
 	}
 	path, failed := lookUp(spec.Argv[0], value(env, "PATH"), cwd)
 	return path, spec.Argv, env, failed

@@ -45,7 +45,7 @@ func workingDirectory(cwd string, strict bool) (string, *Failure) {
 		err = os.MkdirAll(cwd, 0o755)
 	}
 	if err != nil {
-		return "", &Failure{"bad_cwd", "working directory " + cwd + ": " + reason(err)}
+		return "", refuse("bad_cwd", "working directory "+cwd+": "+reason(err))
 	}
 	return cwd, nil
 }
@@ -111,7 +111,7 @@ func lookUp(name, path, cwd string) (string, *Failure) {
 		denied = true
 	}
 	if denied {
-		return "", &Failure{"not_executable", name + ": permission denied"}
+		return "", refuse("not_executable", name+": permission denied")
 	}
-	return "", &Failure{"not_found", name + ": not found in PATH"}
+	return "", refuse("not_found", name+": not found in PATH")
 }

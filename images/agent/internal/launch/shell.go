@@ -19,7 +19,7 @@ var noShells = map[string]bool{"": true, "false": true, "nologin": true, "true":
 // shell returns the user's login shell: to be typed into, or to run the one line that is given.
 func shell(root string, user users.User, line []string) (string, []string, *Failure) {
 	if len(line) > 1 {
-		return "", nil, &Failure{"bad_request", "a shell takes at most one line of commands"}
+		return "", nil, refuse("bad_request", "a shell takes at most one line of commands")
 	}
 	candidates := shells
 	if !noShells[filepath.Base(user.Shell)] && filepath.IsAbs(user.Shell) {
@@ -35,5 +35,5 @@ func shell(root string, user users.User, line []string) (string, []string, *Fail
 		// The dash is how a shell is told that it is the first of a session.
 		return path, []string{"-" + filepath.Base(path)}, nil
 	}
-	return "", nil, &Failure{"no_shell", "the image has no shell"}
+	return "", nil, refuse("no_shell", "the image has no shell")
 }

@@ -12,11 +12,12 @@ type Reaper struct {
 	children sync.Cond
 	count    int
 	waiting  map[int]chan syscall.WaitStatus
+	orphan   chan struct{}
 }
 
 // New returns a reaper that is already collecting.
 func New() *Reaper {
-	r := &Reaper{waiting: map[int]chan syscall.WaitStatus{}}
+	r := &Reaper{waiting: map[int]chan syscall.WaitStatus{}, orphan: make(chan struct{})}
 	r.children.L = &r.mu
 	go r.collect()
 	return r
@@ -68,6 +69,16 @@ func (r *Reaper) deliver(pid int, status syscall.WaitStatus) {
 	if waiter, ok := r.waiting[pid]; ok {
 		delete(r.waiting, pid)
 		waiter <- status
+	} else {
+		close(r.orphan)
+		r.orphan = make(chan struct{})
 	}
 	r.mu.Unlock()
+}
+
+// Orphan returns a channel that is closed when the next process ends that this one has not started itself.
+func (r *Reaper) Orphan() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.orphan
 }
