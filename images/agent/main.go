@@ -107,6 +107,7 @@ var capabilities = []string{
 	"exec",
 	"pty",
 	"shell",
+	"process",
 	"configure",
 	"stats",
 	"ping",
