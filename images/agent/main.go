@@ -13,9 +13,12 @@ import (
 
 	"createos.local/agent/internal/boot"
 	"createos.local/agent/internal/disk"
+	"createos.local/agent/internal/dial"
 	"createos.local/agent/internal/execute"
+	"createos.local/agent/internal/files"
 	"createos.local/agent/internal/identity"
 	"createos.local/agent/internal/launch"
+	"createos.local/agent/internal/measure"
 	"createos.local/agent/internal/mux"
 	"createos.local/agent/internal/power"
 	"createos.local/agent/internal/process"
@@ -114,6 +117,9 @@ var capabilities = []string{
 	"shutdown",
 	"sftp",
 	"sync",
+	"dial",
+	"files",
+	"measure",
 }
 
 func ready(failure string, begun time.Time) []byte {
@@ -165,6 +171,16 @@ func handler(reaper *reap.Reaper, where place) mux.Handler {
 			trees.Serve(stream)
 		case request.Kind == "sftp":
 			programs.ServeSelf(stream, sftpFlag)
+		case request.Kind == "dial":
+			dial.Serve(stream)
+		case request.Kind == "file_read":
+			files.Read(stream)
+		case request.Kind == "file_write":
+			files.Write(stream)
+		case request.Kind == "discard":
+			measure.Discard(stream)
+		case request.Kind == "source":
+			measure.Source(stream)
 		case request.Kind == "ping":
 			stream.Finish(struct{}{})
 		case request.Kind == "stats":
