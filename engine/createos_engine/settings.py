@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     subnet_v4: IPv4Network = Field(IPv4Network("10.77.0.0/16"), description="addresses of sandboxes")
     subnet_v6: IPv6Network = Field(IPv6Network("fd77:c05b::/64"), description="addresses of sandboxes")
     allow_private: tuple[str, ...] = Field((), description="private networks sandboxes may reach")
-    resolvers: tuple[str, ...] = Field((), description="DNS servers for sandboxes; empty takes the host's")
+    resolvers: tuple[str, ...] = Field((), description="DNS servers asked for sandboxes; empty takes the host's")
 
     default_rootfs: str = Field("devbox:1", description="image of a create that names none")
     region: str = Field("local", description="the region a create may name")

@@ -11,11 +11,13 @@ from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 
 from createos_netconfig.addresses import Pool
+from createos_netconfig.closed import Closed
 from createos_netconfig.firewall import Firewall
+from createos_netconfig.gateway import Gateway
 from createos_netconfig.links import Links
 from createos_netconfig.names import Instance
 from createos_netconfig.nft import Nft
-from createos_netconfig.resolvers import upstream_resolvers
+from createos_netconfig.resolvers import host_resolvers
 from createos_netconfig.ruleset import Policy
 
 from createos_engine.api.ports import Services
@@ -81,7 +83,10 @@ async def open_engine(settings: Settings, paths: Paths, instance_id: str) -> Asy
         agents = Agents(paths)
         closing.push_async_callback(agents.close)
         closing.push_async_callback(background.close)
-        yield _assemble(settings, paths, instance, database, links, connection, background, agents)
+        pool, firewall, gateway = _firewall(settings, instance)
+        closing.push_async_callback(gateway.close)
+        network = Network(instance, pool, links, firewall, gateway)
+        yield _assemble(settings, paths, instance, database, network, connection, background, agents)
 
 
 def _assemble(
@@ -89,14 +94,13 @@ def _assemble(
     paths: Paths,
     instance: Instance,
     database: Database,
-    links: Links,
+    network: Network,
     connection: LibvirtConnection,
     background: Background,
     agents: Agents,
 ) -> Engine:
     store, locks, progress = SandboxStore(database), SandboxLocks(), Progress()
     guests = Guests(store, agents)
-    network = _network(settings, instance, links)
     hypervisor = LibvirtHypervisor(
         connection, instance.id, qemu_binary=settings.qemu_binary, logs=paths.libvirt_root / "log" / "qemu"
     )
@@ -137,12 +141,12 @@ def _assemble(
     )
 
 
-def _network(settings: Settings, instance: Instance, links: Links) -> Network:
+def _firewall(settings: Settings, instance: Instance) -> tuple[Pool, Firewall, Gateway]:
     try:
-        resolvers = tuple(map(ip_address, settings.resolvers)) or upstream_resolvers()
-        policy = Policy(tuple(map(ip_network, settings.allow_private)), resolvers)
+        resolvers = tuple(map(ip_address, settings.resolvers)) or host_resolvers()
+        policy = Policy(tuple(map(ip_network, settings.allow_private)))
     except ValueError as exc:
         raise Invalid(f"a setting is wrong: {exc}", hint="correct resolvers or allow_private") from exc
     pool = Pool(settings.subnet_v4, settings.subnet_v6)
     firewall = Firewall(instance, pool, policy, Nft())
-    return Network(instance, pool, links, firewall, tuple(map(str, resolvers)))
+    return pool, firewall, Gateway(firewall, Closed(pool, policy.allow_private), resolvers)

@@ -20,5 +20,6 @@ class Census:
 async def census(instance: Instance, links: Links, nft: Nft) -> Census:
     """Count what there is of an instance."""
     tables = [entry["table"] for entry in nft.list("tables") if "table" in entry]
-    names = frozenset(f"{table['family']} {table['name']}" for table in tables if table["name"] == instance.table)
+    ours = {instance.table, instance.egress_table}
+    names = frozenset(f"{table['family']} {table['name']}" for table in tables if table["name"] in ours)
     return Census(await links.tagged(), names)

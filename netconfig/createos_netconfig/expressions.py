@@ -48,6 +48,28 @@ def reject() -> Expression:
     return {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}
 
 
+def redirect(port: int) -> Expression:
+    """Send to a port of this host, on the address of the interface the packet came in on."""
+    return {"redirect": {"port": port}}
+
+
+def jump(chain: str) -> Expression:
+    """Go on in another chain and come back unless it decides."""
+    return {"jump": {"target": chain}}
+
+
+def verdict_of(key: Expression, verdicts: str) -> Expression:
+    """Do what a verdict map says for a key, nothing when it has none."""
+    return {"vmap": {"key": key, "data": f"@{verdicts}"}}
+
+
+def set_mark(left: Expression, value: int) -> Expression:
+    """Write a number into the mark of a packet (meta) or of its flow (ct)."""
+    return {"mangle": {"key": left, "value": value}}
+
+
+TRANSPARENT = match({"socket": {"key": "transparent"}}, 1)
+"""The packet is for a socket of ours: no program without CAP_NET_ADMIN has a transparent one."""
 ACCEPT: Expression = {"accept": None}
 DROP: Expression = {"drop": None}
 RETURN: Expression = {"return": None}

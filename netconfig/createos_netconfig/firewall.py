@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
-from createos_netconfig import ruleset
-from createos_netconfig.addresses import Endpoint, Pool
+import secrets
+from collections.abc import Callable, Sequence
+
+from createos_netconfig import egress, egress_base, kernel_state, ruleset
+from createos_netconfig.addresses import Endpoint, Pool, link_local
 from createos_netconfig.conntrack import forget
+from createos_netconfig.egress import Grant, Learned
+from createos_netconfig.egress_base import CLOSED, Doors
+from createos_netconfig.errors import NetconfigError
+from createos_netconfig.kernel_state import Held
+from createos_netconfig.member import Member, Refused
 from createos_netconfig.names import Instance
-from createos_netconfig.nft import Nft
+from createos_netconfig.nft import Command, Nft
+from createos_netconfig.rules import OPEN, Address, Rules
 from createos_netconfig.ruleset import Policy
 
 
 class Firewall:
-    """Installs the rules, and lets endpoints in and out; each call is one transaction."""
+    """Installs the rules, lets endpoints in and out, and says where they may go; each call is one transaction."""
 
     def __init__(self, instance: Instance, pool: Pool, policy: Policy, nft: Nft) -> None:
         self._instance = instance
         self._pool = pool
         self._policy = policy
         self._nft = nft
+        self._members: dict[int, Member] = {}
+        self._owners: dict[Address, Member] = {}
+        self._held: dict[Address, Held] = {}
+        self._changed: list[Callable[[Member], None]] = []
 
-    def install(self) -> None:
-        """Put the rules in place, or replace those of an earlier daemon, with the members they have."""
+    def install(self, doors: Doors = CLOSED) -> None:
+        """Put the rules in place, or replace those of an earlier daemon; members and what they may reach stay."""
         members = [self._pool.endpoint(self._instance, self._instance.slot(name)) for name in sorted(self.members())]
-        self._nft.apply(ruleset.install(self._instance, self._pool, self._policy, members))
+        base = ruleset.install(self._instance, self._pool, self._policy, members, doors)
+        known = self._nft.list(f"table inet {self._instance.egress_table}")
+        try:
+            self._nft.apply(base + egress_base.install(self._instance, doors, present=bool(known)))
+        except NetconfigError:
+            # The table of another version: what it knows cannot be kept, and everybody's rules are put in again.
+            anew = egress_base.remove(self._instance) + egress_base.install(self._instance, doors, present=False)
+            self._nft.apply(base + anew)
+            known = []
+        if not self._members:
+            self._held = kernel_state.held(self._instance, known)
         # Nobody has this address: a kernel that cannot forget flows is told about now, not when a sandbox ends.
         forget(self._pool.v4.network_address)
 
-    def admit(self, endpoint: Endpoint) -> None:
-        """Let an endpoint's own packets in; repeatable."""
-        self._nft.apply(ruleset.admit(self._instance, endpoint))
+    def admit(self, endpoint: Endpoint, rules: Rules = OPEN) -> None:
+        """Let an endpoint's own packets in, and out under its rules; repeatable."""
+        commands = ruleset.admit(self._instance, endpoint) + egress.enter(self._instance, endpoint)
+        known = self._members.get(endpoint.slot)
+        if known and known.rules == rules:
+            self._nft.apply(commands)
+            return
+        self._put(endpoint, rules, commands)
+
+    def change(self, endpoint: Endpoint, rules: Rules) -> None:
+        """Replace what an endpoint may reach: what stays allowed goes on, what does not ends at its next packet."""
+        self._put(endpoint, rules, egress.enter(self._instance, endpoint))
 
     def expel(self, endpoint: Endpoint) -> None:
         """Refuse everything from an endpoint and forget its flows; repeatable."""
-        self._nft.apply(ruleset.expel(self._instance, endpoint))
+        out = self._taken(endpoint) + egress.leave(self._instance, endpoint)
+        self._nft.apply(ruleset.expel(self._instance, endpoint) + out)
+        self._forget(endpoint)
         for address in (endpoint.ipv4, endpoint.ipv6):
             forget(address)
 
@@ -42,6 +76,109 @@ class Firewall:
         sets = [entry["set"] for entry in found if "set" in entry and entry["set"]["name"] == "members"]
         return frozenset(element["concat"][0] for known in sets for element in known.get("elem", []))
 
+    def member(self, address: Address) -> Member | None:
+        """Return who has an address, its link-local one included."""
+        return self._owners.get(address)
+
+    def at(self, slot: int) -> Member | None:
+        """Return who has a slot."""
+        return self._members.get(slot)
+
+    def on_change(self, told: Callable[[Member], None]) -> None:
+        """Call *told* after the rules of a member have changed, or it has gone: then it may reach nothing."""
+        self._changed.append(told)
+
+    def refused(self, endpoint: Endpoint) -> list[Refused]:
+        """Return what an endpoint was refused within the last hour, the latest last."""
+        tables = (self._instance.table, self._instance.egress_table)
+        listings = [entry for table in tables for entry in self._nft.list(f"table inet {table}")]
+        known = self._members.get(endpoint.slot)
+        found = kernel_state.refused(listings, endpoint.interface) + (known.refused() if known else [])
+        return sorted(found, key=lambda each: each.last)
+
+    def counted(self) -> dict[str, tuple[int, int]]:
+        """Return the bytes that each interface has sent out and got since it was let in."""
+        sent, got = (
+            kernel_state.counted(self._nft.list(f"set inet {self._instance.egress_table} {name}"))
+            for name in ("spent", "got")
+        )
+        return {name: (sent[name], got.get(name, 0)) for name in sent}
+
     def remove(self) -> None:
-        """Remove every rule of this instance."""
-        self._nft.apply(ruleset.remove(self._instance))
+        """Remove all rules; repeatable."""
+        self._nft.apply(ruleset.remove(self._instance) + egress_base.remove(self._instance))
+        self._members, self._owners, self._held = {}, {}, {}
+
+    def _put(self, endpoint: Endpoint, rules: Rules, commands: list[Command]) -> None:
+        known = self._members.get(endpoint.slot)
+        grant = Grant(endpoint, rules, secrets.randbelow(2**32 - 1) + 1)
+        before = list(known.book.entries()) if known else self._held_by(endpoint).learned
+        after = self._still_allowed(rules, before)
+        gone = [each for each in before if (each.address, each.port) not in {(new.address, new.port) for new in after}]
+        commands += self._taken_fixed(endpoint) + egress.put(self._instance, grant)
+        commands += egress.unlearn(self._instance, endpoint, gone) + egress.learn(
+            self._instance, endpoint, _longest(after)
+        )
+        self._nft.apply(commands)
+        self._forget_held(endpoint)
+        member = known or Member(grant, self._teach)
+        member.grant = grant
+        member.book.replace(after)
+        self._members[endpoint.slot] = member
+        self._owners |= dict.fromkeys(_addresses(endpoint), member)
+        self._tell(member)
+
+    def _still_allowed(self, rules: Rules, learned: Sequence[Learned]) -> list[Learned]:
+        """Return what the names of learned addresses bring in under other rules, with the time they had left."""
+        if not rules.by_name:
+            return []
+        found = {
+            (new.address, new.port, new.name): new
+            for each in learned
+            for new in egress.wanted(rules, each.name, [each.address], each.seconds)
+        }
+        return list(found.values())
+
+    def _taken(self, endpoint: Endpoint) -> list[Command]:
+        known = self._members.get(endpoint.slot)
+        learned = list(known.book.entries()) if known else self._held_by(endpoint).learned
+        return self._taken_fixed(endpoint) + egress.unlearn(self._instance, endpoint, learned)
+
+    def _taken_fixed(self, endpoint: Endpoint) -> list[Command]:
+        known = self._members.get(endpoint.slot)
+        return egress.take(self._instance, known.grant) if known else self._held_by(endpoint).fixed
+
+    def _held_by(self, endpoint: Endpoint) -> Held:
+        parts = [self._held.get(address, Held()) for address in (endpoint.ipv4, endpoint.ipv6)]
+        return Held([each for part in parts for each in part.fixed], [each for part in parts for each in part.learned])
+
+    def _forget_held(self, endpoint: Endpoint) -> None:
+        for address in (endpoint.ipv4, endpoint.ipv6):
+            self._held.pop(address, None)
+
+    def _forget(self, endpoint: Endpoint) -> None:
+        self._forget_held(endpoint)
+        member = self._members.pop(endpoint.slot, None)
+        for address in _addresses(endpoint):
+            self._owners.pop(address, None)
+        if member:
+            self._tell(member)
+
+    def _teach(self, member: Member, learned: Sequence[Learned]) -> None:
+        self._nft.apply(egress.learn(self._instance, member.endpoint, learned))
+
+    def _tell(self, member: Member) -> None:
+        for told in self._changed:
+            told(member)
+
+
+def _addresses(endpoint: Endpoint) -> tuple[Address, ...]:
+    return endpoint.ipv4, endpoint.ipv6, link_local(endpoint.mac)
+
+
+def _longest(learned: Sequence[Learned]) -> list[Learned]:
+    """Return one entry for each address and port: the kernel knows one time for each, whoever brought it in."""
+    found: dict[tuple[Address, int], Learned] = {}
+    for each in sorted(learned, key=lambda one: one.seconds):
+        found[each.address, each.port] = each
+    return list(found.values())

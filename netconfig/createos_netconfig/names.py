@@ -48,6 +48,11 @@ class Instance:
         """The name of this instance's nft tables."""
         return f"createos_{self.id}"
 
+    @property
+    def egress_table(self) -> str:
+        """The name of the table that holds what each sandbox may reach; it outlives changes of the base rules."""
+        return f"{self.table}_egress"
+
     def interface(self, slot: int) -> str:
         """Return the interface name of a slot (1 or more)."""
         return self._name(self.prefix, slot)

@@ -1,4 +1,4 @@
-"""The DNS servers this host uses, as far as a guest can use them too."""
+"""The DNS servers this host uses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,24 @@ def upstream_resolvers(files: Iterable[Path] = FILES) -> tuple[IPv4Address | IPv
     return ()
 
 
+def host_resolvers(files: Iterable[Path] = FILES) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Return the servers outside this host, else the one that runs on it: a program of the host can ask that."""
+    known = tuple(files)
+    return upstream_resolvers(known) or next(filter(None, map(_all_servers, known)), ())
+
+
 def _servers(file: Path) -> tuple[IPv4Address | IPv6Address, ...]:
+    return tuple(address for address in _all_servers(file) if _is_outside(address))
+
+
+def _all_servers(file: Path) -> tuple[IPv4Address | IPv6Address, ...]:
     try:
         lines = file.read_text(errors="replace").splitlines()
     except OSError:
         return ()
     words = (line.split() for line in lines)
     addresses = (_address(word[1]) for word in words if len(word) > 1 and word[0] == "nameserver")
-    return tuple(dict.fromkeys(address for address in addresses if address and _is_outside(address)))
+    return tuple(dict.fromkeys(address for address in addresses if address))
 
 
 def _is_outside(address: IPv4Address | IPv6Address) -> bool:

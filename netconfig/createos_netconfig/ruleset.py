@@ -25,11 +25,13 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 
 from createos_netconfig import bridge_rules
 from createos_netconfig.addresses import Endpoint, Pool, link_local
+from createos_netconfig.egress_base import CLOSED, Doors
 from createos_netconfig.expressions import (
     ACCEPT,
     DROP,
     MASQUERADE,
     RETURN,
+    TRANSPARENT,
     Expression,
     concat,
     ct,
@@ -51,6 +53,7 @@ Network = IPv4Network | IPv6Network
 _DISCOVERY = match(field("icmpv6", "type"), {"set": ["nd-neighbor-solicit", "nd-neighbor-advert"]})
 _REPLIES = match(ct("state"), "established", op="in"), match(ct("direction"), "reply")
 _RELATED = match(ct("state"), "related", op="in")
+_TRANSPORTS = match(meta("l4proto"), {"set": ["tcp", "udp"]})
 _DNS_PORT = 53
 # Before conntrack's defragmentation (linux/netfilter_ipv4.h: NF_IP_PRI_RAW_BEFORE_DEFRAG).
 _BEFORE_DEFRAGMENTATION = -450
@@ -68,13 +71,15 @@ class Policy:
     resolvers: tuple[IPv4Address | IPv6Address, ...] = ()
 
 
-def install(instance: Instance, pool: Pool, policy: Policy, members: Sequence[Endpoint]) -> list[Command]:
+def install(
+    instance: Instance, pool: Pool, policy: Policy, members: Sequence[Endpoint], doors: Doors = CLOSED
+) -> list[Command]:
     """Return the commands that put everything in place with *members*, replacing what was there, in one transaction."""
     commands = remove(instance)
     commands += [_add("table", family=family, name=instance.table) for family in ("inet", "arp")]
     commands += _sets(instance, pool, policy)
     commands += _chains(instance)
-    commands += _spoof_rules(instance) + _arp_rules(instance) + _host_rules(instance)
+    commands += _spoof_rules(instance) + _arp_rules(instance) + _host_rules(instance, doors)
     commands += _route_rules(instance) + _open_rules(instance) + _enter_rules(instance) + _leave_rules(instance)
     commands += bridge_rules.routed(instance)
     for endpoint in members:
@@ -107,6 +112,7 @@ def _entries(endpoint: Endpoint) -> list[tuple[str, str, Expression]]:
         ("inet", "members_v6", concat(name, mac, str(link_local(mac)))),
         ("inet", "addresses_v4", concat(name, v4)),
         ("inet", "addresses_v6", concat(name, v6)),
+        ("inet", "addresses_v6", concat(name, str(link_local(mac)))),
         ("inet", "members", concat(name, mac)),
         ("arp", "members", concat(name, mac, v4)),
     ]
@@ -195,10 +201,13 @@ def _arp_rules(instance: Instance) -> list[Command]:
     return _rules(instance, "arp", [ours, match(said, "@members"), ACCEPT], [ours, DROP], family="arp")
 
 
-def _host_rules(instance: Instance) -> list[Command]:
+def _host_rules(instance: Instance, doors: Doors) -> list[Command]:
     ours = match(meta("iifname"), instance.pattern)
+    sent_there = match(ct("status"), "dnat", op="in"), _TRANSPORTS, match(field("th", "dport"), {"set": doors.ports})
     host = (
         [ours, *_REPLIES, ACCEPT],
+        # What the egress table has sent to a door of ours; whoever else may listen there now gets nothing.
+        *([[ours, *sent_there, TRANSPARENT, ACCEPT]] if doors.ports else []),
         [ours, _DISCOVERY, ACCEPT],
         # The kernel looks for the way back of a refusal without regard to the link, and may find the uplink.
         [ours, match(field("ip6", "saddr"), prefix("fe80::/10")), DROP],

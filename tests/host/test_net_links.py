@@ -174,7 +174,7 @@ def test_the_census_counts_what_carries_the_tag(lab: Lab) -> None:
             return await census(instance, links, Nft())
 
     assert asyncio.run(count(ONE)) == Census(
-        frozenset({"ct3st-1"}), frozenset({"inet createos_t3st", "arp createos_t3st"})
+        frozenset({"ct3st-1"}), frozenset({"inet createos_t3st", "inet createos_t3st_egress", "arp createos_t3st"})
     )
     assert asyncio.run(count(OTHER)) == Census(frozenset({"c0th3-2"}), frozenset())
 

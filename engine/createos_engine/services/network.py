@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from createos_netconfig.addresses import GATEWAY_V4, GATEWAY_V6, Endpoint, Pool
 from createos_netconfig.errors import NetconfigError
 from createos_netconfig.firewall import Firewall
+from createos_netconfig.gateway import Gateway
 from createos_netconfig.links import Links
 from createos_netconfig.names import Instance
 
@@ -18,15 +19,15 @@ class Network:
     """Taps and rules by slot. Errors of netconfig become HostFailed here and nowhere else."""
 
     gateways = (str(GATEWAY_V4), str(GATEWAY_V6))
+    # The gateway answers there for every sandbox; libraries cannot ask a link-local IPv6 address without its link.
+    resolvers = (str(GATEWAY_V4),)
 
-    def __init__(
-        self, instance: Instance, pool: Pool, links: Links, firewall: Firewall, resolvers: tuple[str, ...]
-    ) -> None:
+    def __init__(self, instance: Instance, pool: Pool, links: Links, firewall: Firewall, gateway: Gateway) -> None:
         self._instance = instance
         self._pool = pool
         self._links = links
         self._firewall = firewall
-        self.resolvers = resolvers
+        self._gateway = gateway
 
     @property
     def capacity(self) -> int:
@@ -40,7 +41,7 @@ class Network:
     async def install(self) -> None:
         """Put the base rules in place with the members they have; must come before the first tap."""
         with _netconfig_errors("the firewall could not be set up"):
-            self._firewall.install()
+            self._firewall.install(await self._gateway.open())
             self._links.enable_forwarding()
 
     async def enable_loopback(self) -> None:

@@ -1,0 +1,98 @@
+"""A DNS server of the internet of tests: it answers from a table, on UDP and TCP, in a thread of its own."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+import threading
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+
+Records = dict[str, list[str]]
+_MOST_UDP_BYTES = 1232
+
+
+class DnsServer:
+    """`records` are lines such as `A 203.0.113.10` by name; CNAMEs are followed. `asked` keeps the questions."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.asked: list[str] = []
+        self.silent = False
+        self.ttl_s = 300
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._awake = socket.socketpair()
+        self._selector.register(self._awake, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._serve, name="dns")
+        self._thread.start()
+
+    def listen(self, address: str) -> None:
+        """Answer on an address of the namespace this thread is in."""
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            server = socket.socket(socket.AF_INET, kind)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind((address, 53))
+            if kind == socket.SOCK_STREAM:
+                server.listen(16)
+            self._selector.register(server, selectors.EVENT_READ)
+
+    def close(self) -> None:
+        self._wake.close()
+        self._thread.join()
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+        self._selector.close()
+
+    def _serve(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._awake:
+                    return
+                self._handle(key.fileobj)
+
+    def _handle(self, server: Any) -> None:
+        if server.type == socket.SOCK_DGRAM:
+            wire, peer = server.recvfrom(4096)
+            answer = self._answer(wire)
+            if answer is not None and len(answer.to_wire(max_size=65535)) > _MOST_UDP_BYTES:
+                answer.answer.clear()
+                answer.flags |= dns.flags.TC
+            if answer is not None:
+                server.sendto(answer.to_wire(), peer)
+            return
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(2)
+            (length,) = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))
+            answer = self._answer(connection.recv(length, socket.MSG_WAITALL))
+            if answer is not None:
+                wire = answer.to_wire(max_size=65535)
+                connection.sendall(struct.pack("!H", len(wire)) + wire)
+
+    def _answer(self, wire: bytes) -> dns.message.Message | None:
+        question = dns.message.from_wire(wire)
+        if self.silent:
+            return None
+        asked = question.question[0]
+        name = asked.name.to_text(omit_final_dot=True)
+        self.asked.append(f"{name} {asked.rdtype.name}")
+        answer = dns.message.make_response(question)
+        lines = self._chain(name.lower(), asked.rdtype.name)
+        if name.lower() not in self.records:
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        for owner, kind, values in lines:
+            answer.answer.append(dns.rrset.from_text_list(f"{owner}.", self.ttl_s, "IN", kind, values))
+        return answer
+
+    def _chain(self, name: str, kind: str) -> list[tuple[str, str, list[str]]]:
+        lines = [line.split(maxsplit=1) for line in self.records.get(name, [])]
+        aliases = [value for one, value in lines if one == "CNAME"]
+        if aliases and kind != "CNAME":
+            return [(name, "CNAME", [f"{aliases[0]}."]), *self._chain(aliases[0], kind)]
+        values = [value for one, value in lines if one == kind]
+        return [(name, kind, values)] if values else []
