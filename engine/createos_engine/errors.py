@@ -7,6 +7,8 @@ EngineError
 ├── NotFound           no such thing, or somebody else's
 ├── Conflict           the thing is in the wrong state for this
 ├── TooLarge           above a documented limit
+├── NoSpace            the disk of the sandbox is full
+├── NotListening       nothing in the sandbox answers there
 ├── Unavailable        the host cannot do it now; nothing was done, trying again may help
 └── HostFailed         a program, library or device of the host refused
     └── GuestFailed    the machine or its agent did not do what it must
@@ -58,6 +60,14 @@ class Conflict(EngineError):
 
 class TooLarge(EngineError):
     """Above a documented limit."""
+
+
+class NoSpace(EngineError):
+    """The disk of the sandbox is full."""
+
+
+class NotListening(EngineError):
+    """Nothing in the sandbox answers there."""
 
 
 class Unavailable(EngineError):

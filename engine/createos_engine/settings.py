@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     memory_reserve_mib: int = Field(512, ge=0, description="host memory that creates leave alone")
     disk_reserve_mib: int = Field(1024, ge=0, description="space in the state directory that creates leave alone")
     exec_output_limit_mib: int = Field(16, ge=1, description="output kept of a buffered exec, each stream")
+    file_limit_mib: int = Field(500, ge=1, description="largest file that can be pushed")
     reconcile_every_s: float = Field(30, gt=0, description="seconds between comparisons of database and host")
     keep_destroyed_s: float = Field(86_400, ge=600, description="seconds a destroyed sandbox stays readable")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged, to stderr")

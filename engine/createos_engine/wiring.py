@@ -33,6 +33,7 @@ from createos_engine.services.background import Background
 from createos_engine.services.catalog import ImageCatalog
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.exec import Execs
+from createos_engine.services.files import Files
 from createos_engine.services.guests import Guests
 from createos_engine.services.health import Health
 from createos_engine.services.locks import SandboxLocks
@@ -43,6 +44,7 @@ from createos_engine.services.progress import Progress
 from createos_engine.services.reconcile import Reconciler
 from createos_engine.services.resizes import Resizes
 from createos_engine.services.sandboxes import Sandboxes
+from createos_engine.services.tunnels import Tunnels
 from createos_engine.settings import Settings
 from createos_engine.store.access_tokens import AccessTokenStore
 from createos_engine.store.accounts import AccountStore
@@ -123,6 +125,8 @@ def _assemble(
             health=Health(store, progress, host_id=host_id, images=catalog.built),
             accounts=accounts,
             resizes=resizes,
+            files=Files(guests, limit_bytes=settings.file_limit_mib * _MIB),
+            tunnels=Tunnels(guests),
             access_tokens=AccessTokens(AccessTokenStore(database), store),
             region=settings.region,
             version=version("createos-local"),

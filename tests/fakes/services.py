@@ -11,10 +11,12 @@ from createos_engine.api.ports import (
     AccountPort,
     CatalogPort,
     ExecPort,
+    FilePort,
     HealthPort,
     ResizePort,
     SandboxPort,
     Services,
+    TunnelsPort,
 )
 from createos_engine.errors import Invalid, NotFound, Unauthenticated
 from createos_engine.lifecycle import TERMINAL, move, require_alive, require_running
@@ -214,6 +216,11 @@ class FakeWorld:
     accounts: FakeAccounts = field(default_factory=FakeAccounts)
 
     def __post_init__(self) -> None:
+        # These need the sandboxes of this file.
+        from tests.fakes.files import FakeFiles, FakeTunnels
+
+        self.files = FakeFiles(self.sandboxes)
+        self.tunnels = FakeTunnels(self.sandboxes)
         self.execs = FakeExecs(self.sandboxes)
         self.access_tokens = FakeAccessTokens(self.sandboxes)
 
@@ -227,6 +234,8 @@ class FakeWorld:
         accounts: AccountPort = self.accounts
         access_tokens: AccessTokenPort = self.access_tokens
         resizes: ResizePort = self.sandboxes
+        files: FilePort = self.files
+        tunnels: TunnelsPort = self.tunnels
         return Services(
             sandboxes=sandboxes,
             execs=execs,
@@ -235,6 +244,8 @@ class FakeWorld:
             accounts=accounts,
             access_tokens=access_tokens,
             resizes=resizes,
+            files=files,
+            tunnels=tunnels,
             region="local",
             version="0.0.0",
         )

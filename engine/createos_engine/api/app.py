@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from createos_engine.api import access_tokens, accounts, catalog, exec, health, resizes, sandboxes
+from createos_engine.api import access_tokens, accounts, catalog, exec, files, health, resizes, sandboxes, tunnels
 from createos_engine.api.asgi import Entrance
 from createos_engine.api.envelope import engine_error, http_error, malformed
 from createos_engine.api.ports import Services
@@ -25,7 +25,7 @@ def create_app(services: Services, *, allowed_hosts: tuple[str, ...] = ()) -> Fa
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for module in (health, catalog, accounts, access_tokens, exec, sandboxes, resizes):
+    for module in (health, catalog, accounts, access_tokens, exec, sandboxes, resizes, files, tunnels):
         app.include_router(module.router, responses=FAILURES)
     app.add_exception_handler(EngineError, engine_error)
     app.add_exception_handler(RequestValidationError, malformed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from http import HTTPStatus
 from time import perf_counter
@@ -18,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 BODY_LIMIT_BYTES = 16 * 2**20
 PEER_UID = "createos.peer_uid"
+# Files come in a stream that nobody keeps; the service that writes them has a limit of its own.
+_UPLOAD = re.compile(r"/v1/sandboxes/[^/]+/files")
 _TOO_LARGE = f"a request body may have {BODY_LIMIT_BYTES} bytes; send large input as a file"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -59,13 +62,13 @@ class Entrance:
         if refusal := self._refusal(scope):
             await failure(*refusal)(scope, receive, send)
         else:
-            await self._app(scope, _limited(receive), send)
+            await self._app(scope, receive if _is_upload(scope) else _limited(receive), send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Keep web pages from driving an API on loopback (design 14); nobody but local users has the unix socket."""
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length[:20]) > BODY_LIMIT_BYTES:
+        if not length.isdecimal() or (int(length[:20]) > BODY_LIMIT_BYTES and not _is_upload(scope)):
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE
         if PEER_UID in scope:
             return None
@@ -78,6 +81,10 @@ class Entrance:
         if any(_host_name(origin) not in self._hosts for origin in headers.getlist("origin")):
             return HTTPStatus.FORBIDDEN, "web pages of other hosts may not use this API; see the setting allowed_hosts"
         return None
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "PUT" and _UPLOAD.fullmatch(scope["path"]) is not None
 
 
 def _host_name(url: str) -> str:

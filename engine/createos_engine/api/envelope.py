@@ -19,7 +19,9 @@ from createos_engine.errors import (
     Forbidden,
     HostFailed,
     Invalid,
+    NoSpace,
     NotFound,
+    NotListening,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -34,6 +36,8 @@ STATUS: dict[type[EngineError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    NoSpace: HTTPStatus.INSUFFICIENT_STORAGE,
+    NotListening: HTTPStatus.BAD_GATEWAY,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     HostFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

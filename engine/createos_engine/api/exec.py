@@ -11,13 +11,11 @@ from createos_engine.api import views
 from createos_engine.api.auth import Ported, RuntimeCaller
 from createos_engine.api.envelope import success
 from createos_engine.api.ndjson import Events
-from createos_engine.api.presence import ExecStream, unless_gone
+from createos_engine.api.presence import CLIENT_CLOSED, ExecStream, unless_gone
 from createos_engine.api.requests import ExecRequest
 from createos_engine.api.wire import ExecView, Responses, answers
 
 router = APIRouter(prefix="/v1/sandboxes", tags=["exec"])
-# What nginx logs for a client that went away; nobody receives it.
-_CLIENT_CLOSED = 499
 _STREAM: dict[str, Any] = {"application/x-ndjson": {"schema": {"type": "string"}}}
 _ANSWERS: Responses = {200: answers(ExecView, "The program has ended.")[200] | {"content": _STREAM}}
 
@@ -38,4 +36,4 @@ async def exec_in_sandbox(
         await events.begin()
         return ExecStream(events)
     result = await unless_gone(request.receive, ported.execs.run(user, sandbox_id, command))
-    return Response(status_code=_CLIENT_CLOSED) if result is None else success(views.command_result(result))
+    return Response(status_code=CLIENT_CLOSED) if result is None else success(views.command_result(result))

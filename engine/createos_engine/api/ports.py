@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from createos_engine.duplex import Duplex
 from createos_engine.words import (
     AccessToken,
     Catalog,
@@ -124,6 +125,42 @@ class ResizePort(Protocol):
         """Return the running sandbox with its larger disk; Conflict, Invalid or Unavailable when that cannot be."""
 
 
+class DownloadPort(Protocol):
+    """A file on its way out. `size` is None for what has no size beforehand."""
+
+    size: int | None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the content; raises when not all of it came."""
+
+    async def close(self) -> None:
+        """Let go of the file; repeatable."""
+
+
+class FilePort(Protocol):
+    """Files of sandboxes."""
+
+    async def write(self, user: User, ref: str, path: str, size: int | None, source: AsyncIterator[bytes]) -> int:
+        """Write *source* to *path*, whole or not at all, and return its size; *size* is None when nobody knows it."""
+
+    async def read(self, user: User, ref: str, path: str) -> DownloadPort:
+        """Open a file; NotFound, Invalid for what is none."""
+
+
+class TunnelPort(Protocol):
+    """A connection inside a guest that waits for its client."""
+
+    async def carry(self, duplex: Duplex) -> None:
+        """Connect the client, to the end of both; never fails."""
+
+
+class TunnelsPort(Protocol):
+    """Connections to ports inside sandboxes."""
+
+    async def dial(self, user: User, ref: str, port: int) -> TunnelPort:
+        """Return a tunnel that stands; NotListening when nobody takes the connection."""
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the routes need. `region` is the server's region, `version` the engine's."""
@@ -135,5 +172,7 @@ class Services:
     accounts: AccountPort
     access_tokens: AccessTokenPort
     resizes: ResizePort
+    files: FilePort
+    tunnels: TunnelsPort
     region: str
     version: str

@@ -12,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 from createos_engine.api.ndjson import Events, frames
 
 T = TypeVar("T")
+# What nginx logs for a client that went away; nobody receives it.
+CLIENT_CLOSED = 499
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:

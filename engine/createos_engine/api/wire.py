@@ -228,6 +228,13 @@ class AccessTokenGivenView(TypedDict):
     rotated_at: NotRequired[str]
 
 
+class FileView(TypedDict):
+    """A file that was written."""
+
+    bytes: int
+    path: str
+
+
 Responses = dict[int | str, dict[str, Any]]
 
 FAILURES: Responses = {
@@ -239,3 +246,10 @@ FAILURES: Responses = {
 def answers(model: Any, description: str = "Done.") -> Responses:
     """Return the success of a route for the OpenAPI document."""
     return {200: {"model": Success[model], "description": description}}
+
+
+# The document wants a 200 of every route; a connection that speaks another protocol from then on has 101 instead.
+UPGRADED: Responses = {
+    101: {"description": "The connection is a raw byte stream from here on."},
+    200: {"description": "Never: the answer is 101 or a failure."},
+}

@@ -10,40 +10,10 @@ import pytest
 from createos_engine.drivers.channel.agent import AgentClient
 from createos_engine.services.relay import relay
 
+from tests.fakes.duplex import FakeDuplex
 from tests.fakes.guest import EOF, FakeGuest, GuestStream, Refused
 
 pytestmark = pytest.mark.timeout(20)
-
-
-class FakeDuplex:
-    """A client in memory: `sent` is what it got; feed `coming` with bytes, empty for end-of-file."""
-
-    def __init__(self) -> None:
-        self.coming: asyncio.Queue[bytes] = asyncio.Queue()
-        self.sent = b""
-        self.eof = asyncio.Event()
-        self.lost = asyncio.Event()
-        self.end = ""
-
-    async def read(self) -> bytes:
-        return await self.coming.get()
-
-    async def write(self, data: bytes) -> None:
-        if self.lost.is_set():
-            raise ConnectionResetError("gone")
-        self.sent += data
-
-    def write_eof(self) -> None:
-        self.eof.set()
-
-    async def gone(self) -> None:
-        await self.lost.wait()
-
-    async def close(self) -> None:
-        self.end = self.end or "closed"
-
-    def abort(self) -> None:
-        self.end = self.end or "aborted"
 
 
 @pytest.fixture
