@@ -112,6 +112,7 @@ var capabilities = []string{
 	"shell",
 	"process",
 	"configure",
+	"wake",
 	"stats",
 	"ping",
 	"shutdown",
@@ -188,7 +189,9 @@ func handler(reaper *reap.Reaper, where place) mux.Handler {
 		case request.Kind == "grow" && where == guest:
 			disk.Serve(stream, boot.Option("createos.root"), "/")
 		case request.Kind == "configure" && where == guest:
-			configure(stream)
+			configure(stream, identity.Apply)
+		case request.Kind == "wake" && where == guest:
+			configure(stream, identity.Wake)
 		case request.Kind == "shutdown" && where == guest:
 			shutdown(stream, request.Action)
 		default:
@@ -197,13 +200,13 @@ func handler(reaper *reap.Reaper, where place) mux.Handler {
 	}
 }
 
-func configure(stream *mux.Stream) {
+func configure(stream *mux.Stream, apply func(identity.Request) (identity.Report, error)) {
 	request, err := identity.Parse(stream.Request)
 	if err != nil {
 		stream.Fail("bad_request", err.Error())
 		return
 	}
-	report, err := identity.Apply(request)
+	report, err := apply(request)
 	if err != nil {
 		stream.Fail("failed", err.Error())
 		return

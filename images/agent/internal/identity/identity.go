@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"createos.local/agent/internal/hostkeys"
 )
 
 // Request is the JSON of a `configure` stream.
@@ -20,6 +22,8 @@ type Request struct {
 	Entropy     string      `json:"entropy_base64"`
 	DNS         DNS         `json:"dns"`
 	Interfaces  []Interface `json:"interfaces"`
+	MachineID   string      `json:"machine_id"`
+	Renew       bool        `json:"renew"`
 }
 
 // DNS is what /etc/resolv.conf says.
@@ -28,12 +32,13 @@ type DNS struct {
 	Search  []string `json:"search"`
 }
 
-// Interface is one network interface, found by its MAC; addresses carry their prefix length.
+// Interface is one network interface, found by its MAC, or by the one it replaces; addresses carry their prefix length.
 type Interface struct {
 	MAC       string   `json:"mac"`
 	Addresses []string `json:"addresses"`
 	Gateways  []string `json:"gateways"`
 	MTU       int      `json:"mtu"`
+	Replaces  string   `json:"replaces"`
 }
 
 // Report is what the system says afterwards.
@@ -41,6 +46,8 @@ type Report struct {
 	Hostname    string         `json:"hostname"`
 	Interfaces  []ReportedLink `json:"interfaces"`
 	ClockUnixNS int64          `json:"clock_unix_ns"`
+	MachineID   string         `json:"machine_id"`
+	HostKeys    []hostkeys.Key `json:"host_keys"`
 }
 
 // ReportedLink is an interface as the kernel describes it.
@@ -69,12 +76,39 @@ func Apply(request Request) (Report, error) {
 		return Report{}, fmt.Errorf("hostname: %w", err)
 	}
 	writeFiles(request)
+	if err := setMachineID("/", request.MachineID, request.Renew); err != nil {
+		return Report{}, fmt.Errorf("machine-id: %w", err)
+	}
+	keys, err := renewHostKeys(request)
+	if err != nil {
+		return Report{}, fmt.Errorf("SSH host keys: %w", err)
+	}
 	for _, wanted := range request.Interfaces {
 		if err := bringUp(wanted); err != nil {
 			return Report{}, fmt.Errorf("interface %s: %w", wanted.MAC, err)
 		}
 	}
-	return report(request)
+	result, err := report(request)
+	result.HostKeys = keys
+	return result, err
+}
+
+// Wake sets the clock of a guest that has slept and mixes fresh randomness into its pool; it returns the clock.
+func Wake(request Request) (Report, error) {
+	if err := setClock(request.ClockUnixNS); err != nil {
+		return Report{}, fmt.Errorf("clock: %w", err)
+	}
+	if err := reseed(request.Entropy); err != nil {
+		return Report{}, fmt.Errorf("entropy: %w", err)
+	}
+	return Report{ClockUnixNS: time.Now().UnixNano()}, nil
+}
+
+func renewHostKeys(request Request) ([]hostkeys.Key, error) {
+	if !request.Renew {
+		return []hostkeys.Key{}, nil
+	}
+	return hostkeys.Renew("/etc/ssh", "root@"+request.Hostname, readKeysAgain)
 }
 
 func setClock(unixNS int64) error {
@@ -147,7 +181,7 @@ func report(request Request) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	result := Report{Hostname: name, ClockUnixNS: time.Now().UnixNano(), Interfaces: []ReportedLink{}}
+	result := Report{Hostname: name, ClockUnixNS: time.Now().UnixNano(), Interfaces: []ReportedLink{}, MachineID: machineID("/")}
 	for _, wanted := range request.Interfaces {
 		link, err := byMAC(wanted.MAC)
 		if err != nil {

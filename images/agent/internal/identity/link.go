@@ -15,6 +15,9 @@ const linkWait = 5 * time.Second
 //
 // The interface is down until its addresses are set: nothing leaves it with any other source.
 func bringUp(wanted Interface) error {
+	if err := takeOver(wanted); err != nil {
+		return err
+	}
 	link, err := byMAC(wanted.MAC)
 	for end := time.Now().Add(linkWait); err != nil && time.Now().Before(end); link, err = byMAC(wanted.MAC) {
 		time.Sleep(5 * time.Millisecond)
