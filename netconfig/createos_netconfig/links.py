@@ -72,6 +72,18 @@ class Links:
                 await self._add_gateway(index, GATEWAY_V6, bits=_LINK_LOCAL_BITS, flags=_IFA_F_NODAD)
                 await self._add_route(index, endpoint.ipv6)
 
+    async def add_closed_tap(self, interface: str) -> None:
+        """Make a persistent tap that is down and has no address; one that is there is closed."""
+        if not self._instance.owns(interface):
+            raise NetconfigError(f"{interface} is no interface of instance {self._instance.id}")
+        with netlink_errors(f"{interface} could not be made"):
+            index = await self._index(interface)
+            if index is None:
+                make_tap(interface)
+                sysctl.harden(interface)
+            else:
+                await self._netlink.link("set", index=index, state="down")
+
     async def remove_tap(self, interface: str) -> None:
         """Remove a tap of this instance with its addresses and routes; one that is gone already is fine."""
         if not self._instance.owns(interface):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-from createos_engine.drivers.hypervisor import Hypervisor, Machine, Stopped
+from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Stopped
+from createos_engine.drivers.libvirt.pipe import verified
+from createos_engine.drivers.libvirt.savefile import SaveHeader, decode
 from createos_engine.errors import HostFailed
+from createos_engine.words import Accelerator
 
 
 class FakeHypervisor:
@@ -15,6 +19,7 @@ class FakeHypervisor:
         self.machines: dict[str, str] = {}
         self.disks_mib: dict[str, int] = {}
         self.refuse = refuse
+        self.version = "7.2.22"
         self._listeners: list[Callable[[Stopped], None]] = []
 
     async def start(self, machine: Machine) -> None:
@@ -26,6 +31,30 @@ class FakeHypervisor:
         """End a machine; one that is gone is fine."""
         self._may("destroy")
         self.machines.pop(name, None)
+
+    async def save(self, name: str, to: Path) -> None:
+        """Write a save image whose stream is the machine's name, and end the machine."""
+        self._may("save")
+        if name not in self.machines:
+            raise HostFailed(f"machine {name} could not be saved: there is none")
+        header = SaveHeader(xml=f"<domain><name>{name}</name></domain>", cookie="", was_running=True, data_bytes=4096)
+        to.write_bytes(header.encode() + name.encode())
+        del self.machines[name]
+
+    async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
+        """Start a machine, after the image was verified as the real one does it."""
+        self._may("restore")
+        with image.path.open("rb", buffering=0) as file:
+            decode(b"".join(verified(file.fileno(), image)))
+        self.machines[machine.name] = machine.sandbox_id
+
+    async def go_on(self, name: str) -> None:
+        """Let a machine run."""
+        self._may("go_on")
+
+    async def makeup(self, accelerator: Accelerator) -> Makeup:
+        """Return what this QEMU is."""
+        return Makeup(qemu=self.version, machine="pc-q35-7.2", cpu="default")
 
     async def running(self) -> dict[str, str]:
         """Return what runs."""

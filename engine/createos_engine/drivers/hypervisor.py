@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from createos_engine.errors import HostFailed
 from createos_engine.words import Accelerator
 
 
@@ -39,6 +40,32 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class MemoryImage:
+    """A machine's saved memory and devices. `digests` are of its chunks of `chunk_bytes`, SHA-256 in hexadecimal."""
+
+    path: Path
+    bytes: int
+    chunk_bytes: int
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Makeup:
+    """What a memory image depends on besides the machine itself: QEMU's version, machine type and CPU model."""
+
+    qemu: str
+    machine: str
+    cpu: str
+
+
+class UnusableImage(HostFailed):
+    """A save image that must not be given to QEMU; the reason says what is wrong with it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the memory image cannot be used: {reason}", hint="resume --cold boots the disk without it")
+
+
+@dataclass(frozen=True)
 class Stopped:
     """A machine that ended without being asked to. `reason` is the hypervisor's word (crashed, shutdown, failed)."""
 
@@ -55,6 +82,25 @@ class Hypervisor(Protocol):
 
     async def destroy(self, name: str) -> None:
         """End a machine at once. One that is already gone is fine."""
+
+    async def save(self, name: str, to: Path) -> None:
+        """Write memory and devices of a machine to a new file and end the machine.
+
+        After a failure the machine goes on as before, unless it has ended by itself.
+        """
+
+    async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
+        """Start a machine from an image that any machine of the same makeup was saved to.
+
+        Every chunk is compared with its digest before QEMU sees it; a damaged image is UnusableImage, and nothing of
+        the machine is left after any failure. *pipe* is a path for the time of the call.
+        """
+
+    async def go_on(self, name: str) -> None:
+        """Let a machine run that was left stopped by a save that somebody cut short; one that runs is fine."""
+
+    async def makeup(self, accelerator: Accelerator) -> Makeup:
+        """Return what images that are saved here depend on."""
 
     async def running(self) -> dict[str, str]:
         """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,11 @@ class AgentClient:
     async def configure(self, identity: Identity, *, deadline_s: float = 15) -> dict[str, object]:
         """Give the guest its identity; return what it reads back from its system."""
         return await self.ask("configure", identity.request(), deadline_s)
+
+    async def wake(self, clock_unix_ns: int, entropy: bytes, *, deadline_s: float = 15) -> None:
+        """Set the clock of a guest that has slept and give it fresh randomness."""
+        body: dict[str, object] = {"clock_unix_ns": clock_unix_ns, "entropy_base64": b64encode(entropy).decode()}
+        await self.ask("wake", body, deadline_s)
 
     async def stats(self, *, deadline_s: float = 5) -> Stats:
         """Return the guest's own figures."""

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InterfaceConfig:
-    """A network interface, found by MAC. Addresses have a prefix length; gateways are on-link."""
+    """A network interface, found by MAC. Addresses have a prefix length; gateways are on-link.
+
+    In a guest that was copied from another the interface is found by the MAC of that one, which it `replaces`.
+    """
 
     mac: str
     addresses: tuple[str, ...]
     gateways: tuple[str, ...]
     mtu: int = 1500
+    replaces: str = ""
 
     def request(self) -> dict[str, object]:
         """Return it as the protocol wants it."""
@@ -22,12 +26,16 @@ class InterfaceConfig:
             "addresses": list(self.addresses),
             "gateways": list(self.gateways),
             "mtu": self.mtu,
+            "replaces": self.replaces,
         }
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that must differ between two guests that began as the same image or snapshot."""
+    """Everything that must differ between two guests that began as the same image or snapshot.
+
+    `renew` is for a guest whose memory is a copy of another's: host keys and all that was made once are made anew.
+    """
 
     hostname: str
     clock_unix_ns: int
@@ -35,6 +43,8 @@ class Identity:
     dns_servers: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     interfaces: tuple[InterfaceConfig, ...] = ()
+    machine_id: str = ""
+    renew: bool = False
 
     def request(self) -> dict[str, object]:
         """Return the body of a `configure` request."""
@@ -44,4 +54,6 @@ class Identity:
             "entropy_base64": b64encode(self.entropy).decode(),
             "dns": {"servers": list(self.dns_servers), "search": list(self.dns_search)},
             "interfaces": [interface.request() for interface in self.interfaces],
+            "machine_id": self.machine_id,
+            "renew": self.renew,
         }

@@ -11,10 +11,12 @@ from xml.etree import ElementTree as ET
 import libvirt
 import structlog
 
-from createos_engine.drivers.hypervisor import Hypervisor, Machine, Stopped
+from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Stopped
+from createos_engine.drivers.libvirt import saving
 from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, ROOT_DISK, render
 from createos_engine.errors import HostFailed
+from createos_engine.words import Accelerator
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,29 @@ class LibvirtHypervisor:
     async def destroy(self, name: str) -> None:
         """End a machine at once. One that is already gone is fine."""
         await self._connection.call(f"machine {name} could not be ended", lambda c: self._destroy(c, name))
+
+    async def save(self, name: str, to: Path) -> None:
+        """Write memory and devices of a machine to a new file and end the machine."""
+        self._ending.add(name)
+        try:
+            await self._connection.call(
+                f"machine {name} could not be saved", lambda c: c.lookupByName(name).save(str(to))
+            )
+        except HostFailed:
+            self._ending.discard(name)
+            raise
+
+    async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
+        """Start a machine from an image; nothing of it is left after a failure."""
+        await saving.restore(self._connection, machine, image, pipe)
+
+    async def go_on(self, name: str) -> None:
+        """Let a machine run that was left stopped."""
+        await self._connection.call(f"machine {name} could not go on", lambda c: saving.go_on(c, name))
+
+    async def makeup(self, accelerator: Accelerator) -> Makeup:
+        """Return what images that are saved here depend on."""
+        return await saving.makeup(self._connection, accelerator)
 
     async def running(self) -> dict[str, str]:
         """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""
