@@ -15,10 +15,11 @@ import structlog
 from createos_engine.api.app import create_app
 from createos_engine.api.server import ApiServer
 from createos_engine.errors import EngineError
-from createos_engine.instance import make_directories, own
+from createos_engine.instance import make_directories, open_layers, own
 from createos_engine.lifecycle import TERMINAL
 from createos_engine.paths import Paths
 from createos_engine.services.bootfiles import find_boot_files
+from createos_engine.services.steps import Steps
 from createos_engine.settings import Settings
 from createos_engine.wiring import Engine, open_engine
 from createos_engine.words import Accelerator, State
@@ -53,12 +54,13 @@ class Daemon:
 
 
 @asynccontextmanager
-async def running_daemon(settings: Settings) -> AsyncIterator[Daemon]:
+async def running_daemon(settings: Settings, steps: Steps | None = None) -> AsyncIterator[Daemon]:
     """Run a daemon for the time of a block; its sandboxes are left running at the end."""
     paths = Paths(settings.state_dir, settings.run_dir)
     make_directories(paths)
+    open_layers(paths, settings.qemu_user)
     with own(paths) as instance_id:
-        async with open_engine(settings, paths, instance_id) as engine:
+        async with open_engine(settings, paths, instance_id, steps) as engine:
             app = create_app(engine.services, allowed_hosts=settings.allowed_hosts)
             server = ApiServer(
                 app,
@@ -73,7 +75,8 @@ async def running_daemon(settings: Settings) -> AsyncIterator[Daemon]:
             try:
                 yield Daemon(engine, server.url)
             finally:
-                await engine.background.drain("create", DRAIN_S)
+                for work in ("create", "pause", "resume", "fork"):
+                    await engine.background.drain(work, DRAIN_S)
                 await server.stop(DRAIN_S)
 
 

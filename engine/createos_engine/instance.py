@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import secrets
 import string
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from createos_engine.errors import HostFailed
 from createos_engine.paths import Paths
@@ -26,10 +27,21 @@ def make_directories(paths: Paths) -> None:
         for directory in (paths.state_dir, paths.sandboxes, paths.run_dir):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         paths.channels.mkdir(mode=0o700, exist_ok=True)
+        paths.snapshots.mkdir(mode=0o700, exist_ok=True)
+        paths.layers.mkdir(mode=0o710, exist_ok=True)
     except OSError as exc:
         raise HostFailed(
             f"{exc.filename} cannot be made: {exc.strerror}", hint="run createosd as root, or set state_dir and run_dir"
         ) from exc
+
+
+def open_layers(paths: Paths, qemu_user: str) -> None:
+    """Let QEMU's user pass into the directory of frozen disks, which all machines read; nobody else may.
+
+    Where there is no such user, libvirt will say so when it is opened.
+    """
+    with suppress(KeyError):
+        os.chown(paths.layers, -1, pwd.getpwnam(qemu_user).pw_gid)
 
 
 @contextmanager

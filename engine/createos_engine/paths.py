@@ -5,14 +5,22 @@ state_dir/                     0711: QEMU's user must pass through, nobody else 
 ├── instance                   four characters: the tag on every host object of this engine
 ├── probe.json                 which accelerator works here, see drivers/libvirt/probe.py
 ├── libvirt/                   root of the embedded libvirt driver, when that is used
-└── sandboxes/<id>/            0711
-    ├── overlay.qcow2          everything the sandbox wrote, on top of a base image of the cache
-    ├── console.log            what its serial console printed
-    └── manifest.json          enough to bring the sandbox back without the database (0600)
+├── sandboxes/<id>/            0711
+│   ├── overlay.qcow2          what the sandbox wrote, on top of a base image of the cache or of a layer
+│   ├── console.log            what its serial console printed
+│   └── manifest.json          enough to bring the sandbox back without the database (0600)
+├── snapshots/                 0700: machines that were stopped with all they had in memory
+│   ├── <id>.partial/          one that is being written
+│   └── <id>/                  of a sandbox (its id), a checkpoint (cp-…) or a golden snapshot (golden-…)
+│       ├── memory             libvirt's save image; forks of one source share it as hard links
+│       └── manifest.json      what belongs to it: disk, digests, and what it can be restored with
+└── layers/<id>.qcow2          0710, of QEMU's group: frozen disks, which overlays and snapshots stand on
 run_dir/
 ├── createosd.sock             the API
 ├── createosd.pid              pid of the daemon that owns state_dir
-└── channels/<id>.sock         0700: QEMU listens here, the daemon is its only client (a socket path ends at 107 bytes)
+└── channels/                  0700
+    ├── <id>.sock              QEMU listens here, the daemon is its only client (a socket path ends at 107 bytes)
+    └── <id>.restore           a pipe while a machine is being restored
 """
 
 from __future__ import annotations
@@ -42,6 +50,33 @@ class SandboxPaths:
     def manifest(self) -> Path:
         """The sandbox's row as JSON, for recovery without the database."""
         return self.directory / "manifest.json"
+
+    @property
+    def restore_pipe(self) -> Path:
+        """Through here libvirt gets a memory image."""
+        return self.channel.with_suffix(".restore")
+
+
+@dataclass(frozen=True)
+class SnapshotPaths:
+    """The files of one snapshot."""
+
+    directory: Path
+
+    @property
+    def memory(self) -> Path:
+        """Memory and devices, as libvirt saved them."""
+        return self.directory / "memory"
+
+    @property
+    def manifest(self) -> Path:
+        """What belongs to it and what it can be restored with."""
+        return self.directory / "manifest.json"
+
+    @property
+    def partial(self) -> SnapshotPaths:
+        """The same files while they are being written."""
+        return SnapshotPaths(self.directory.with_name(f"{self.directory.name}.partial"))
 
 
 @dataclass(frozen=True)
@@ -77,6 +112,16 @@ class Paths:
         return self.state_dir / "sandboxes"
 
     @property
+    def snapshots(self) -> Path:
+        """Parent of all snapshots."""
+        return self.state_dir / "snapshots"
+
+    @property
+    def layers(self) -> Path:
+        """Where the frozen disks are."""
+        return self.state_dir / "layers"
+
+    @property
     def api_socket(self) -> Path:
         """The unix socket of the API."""
         return self.run_dir / "createosd.sock"
@@ -94,3 +139,11 @@ class Paths:
     def sandbox(self, sandbox_id: str) -> SandboxPaths:
         """Return the files of one sandbox."""
         return SandboxPaths(self.sandboxes / sandbox_id, self.channels / f"{sandbox_id}.sock")
+
+    def snapshot(self, snapshot_id: str) -> SnapshotPaths:
+        """Return the files of one snapshot."""
+        return SnapshotPaths(self.snapshots / snapshot_id)
+
+    def layer(self, layer_id: str) -> Path:
+        """Return the file of one frozen disk."""
+        return self.layers / f"{layer_id}.qcow2"

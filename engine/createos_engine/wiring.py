@@ -34,16 +34,24 @@ from createos_engine.services.catalog import ImageCatalog
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.exec import Execs
 from createos_engine.services.files import Files
+from createos_engine.services.forks import Forks
 from createos_engine.services.guests import Guests
 from createos_engine.services.health import Health
+from createos_engine.services.identity import Identities
+from createos_engine.services.layers import Layers
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import Losses
 from createos_engine.services.machines import Machines
 from createos_engine.services.network import Network
+from createos_engine.services.pauses import Pauses
 from createos_engine.services.progress import Progress
 from createos_engine.services.reconcile import Reconciler
+from createos_engine.services.remains import Remains
 from createos_engine.services.resizes import Resizes
+from createos_engine.services.resumes import Resumes
 from createos_engine.services.sandboxes import Sandboxes
+from createos_engine.services.snapshots import Snapshots
+from createos_engine.services.steps import Steps
 from createos_engine.services.tunnels import Tunnels
 from createos_engine.settings import Settings
 from createos_engine.store.access_tokens import AccessTokenStore
@@ -51,6 +59,7 @@ from createos_engine.store.accounts import AccountStore
 from createos_engine.store.database import Database
 from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
+from createos_engine.words import State
 
 _MIB = 2**20
 
@@ -72,8 +81,13 @@ class Engine:
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, paths: Paths, instance_id: str) -> AsyncIterator[Engine]:
-    """Build an engine over directories that exist and are ours. Closing it leaves machines, links and rules alone."""
+async def open_engine(
+    settings: Settings, paths: Paths, instance_id: str, steps: Steps | None = None
+) -> AsyncIterator[Engine]:
+    """Build an engine over directories that exist and are ours. Closing it leaves machines, links and rules alone.
+
+    *steps* is told of every moment at which a crash makes a difference; tests crash there.
+    """
     instance = Instance(instance_id)
     async with AsyncExitStack() as closing:
         database = Database(paths.database)
@@ -88,7 +102,7 @@ async def open_engine(settings: Settings, paths: Paths, instance_id: str) -> Asy
         pool, firewall, gateway = _firewall(settings, instance)
         closing.push_async_callback(gateway.close)
         network = Network(instance, pool, links, firewall, gateway)
-        yield _assemble(settings, paths, instance, database, network, connection, background, agents)
+        yield _assemble(settings, paths, instance, database, network, connection, background, agents, steps or Steps())
 
 
 def _assemble(
@@ -100,26 +114,36 @@ def _assemble(
     connection: LibvirtConnection,
     background: Background,
     agents: Agents,
+    steps: Steps,
 ) -> Engine:
     store, locks, progress = SandboxStore(database), SandboxLocks(), Progress()
     guests = Guests(store, agents)
     hypervisor = LibvirtHypervisor(
         connection, instance.id, qemu_binary=settings.qemu_binary, logs=paths.libvirt_root / "log" / "qemu"
     )
-    machines = Machines(hypervisor, Disks(), network, agents, paths, instance.id)
+    disks = Disks()
+    machines = Machines(hypervisor, disks, network, Identities(network), agents, paths, instance.id, steps)
     losses = Losses(store, hypervisor, machines, agents, locks, background, paths)
     hypervisor.on_stopped(losses.machine_stopped)
     agents.on_lost(losses.agent_lost)
     host_id = f"host-{socket.gethostname()}"
     catalog = ImageCatalog(settings.cache_dir, settings.default_rootfs)
     drafts = Drafts(store, catalog, region=settings.region, host_id=host_id)
-    sandboxes = Sandboxes(store, machines, network, drafts, locks, background, progress, settings)
+    snapshots, layers = Snapshots(paths, hypervisor, steps), Layers(disks, paths, steps)
+    remains = Remains(store, snapshots, layers)
+    sandboxes = Sandboxes(store, machines, network, drafts, locks, background, progress, settings, snapshots, remains)
+    pauses = Pauses(store, machines, network, snapshots, layers, locks, background, progress, settings, steps)
+    resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
+    forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, background, steps)
     keep = timedelta(seconds=settings.keep_destroyed_s)
     accounts = Accounts(AccountStore(database))
     resizes = Resizes(ResizeStore(database), store, hypervisor, machines, agents, locks, settings)
     return Engine(
         services=Services(
             sandboxes=sandboxes,
+            pauses=pauses,
+            resumes=resumes,
+            forks=forks,
             execs=Execs(guests, output_limit_bytes=settings.exec_output_limit_mib * _MIB),
             catalog=catalog,
             health=Health(store, progress, host_id=host_id, images=catalog.built),
@@ -135,7 +159,18 @@ def _assemble(
         store=store,
         sandboxes=sandboxes,
         reconciler=Reconciler(
-            store, hypervisor, network, machines, agents, sandboxes, losses, locks, paths, keep_destroyed=keep
+            store,
+            hypervisor,
+            network,
+            machines,
+            agents,
+            sandboxes,
+            losses,
+            locks,
+            paths,
+            {State.PAUSING: pauses.recover, State.RESUMING: resumes.recover, State.FORKING: forks.recover},
+            remains,
+            keep_destroyed=keep,
         ),
         resizes=resizes,
         network=network,

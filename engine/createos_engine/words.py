@@ -57,6 +57,8 @@ class Sandbox:
 
     `envs` holds names and values; only names ever leave the engine. `reason` says why the state is `error` or
     `failed`. `slot` is the number from which interface, MAC and addresses are derived (netconfig addresses).
+    `has_memory` says that the snapshot of this id is valid, `auto_paused` that idleness paused it. `receipt` is what
+    the agent of a fork confirmed: names of what was renewed and their values, and when.
     """
 
     id: str
@@ -83,6 +85,23 @@ class Sandbox:
     destroyed_at: datetime | None = None
     spawn_ms: float | None = None
     reason: str = ""
+    paused_at: datetime | None = None
+    last_resumed_at: datetime | None = None
+    forked_from: str = ""
+    auto_paused: bool = False
+    has_memory: bool = False
+    receipt: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewFork:
+    """What a fork asks for; None means "as the source has it" (wire-api 5.4)."""
+
+    start_paused: bool = False
+    ssh_pubkeys: tuple[str, ...] | None = None
+    egress: tuple[str, ...] | None = None
+    ingress_enabled: bool | None = None
+    envs: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ CASES = {
     ),
     "by-ip": Case("GET", "/v1/sandboxes/by-ip/10.77.0.2"),
     "not-found": Case("GET", "/v1/sandboxes/nothing"),
-    "not-offered": Case("POST", f"/v1/sandboxes/{ID}/pause"),
+    "not-offered": Case("POST", f"/v1/sandboxes/{ID}/explode"),
     "no-key": Case("GET", "/v1/sandboxes", key=""),
     "wrong-key": Case("GET", "/v1/sandboxes", key="wrong"),
     "delete": Case("DELETE", f"/v1/sandboxes/{ID}"),

@@ -12,8 +12,11 @@ from createos_engine.api.ports import (
     CatalogPort,
     ExecPort,
     FilePort,
+    ForkPort,
     HealthPort,
+    PausePort,
     ResizePort,
+    ResumePort,
     SandboxPort,
     Services,
     TunnelsPort,
@@ -39,6 +42,7 @@ from createos_engine.words import (
 from tests.fakes.access_tokens import FakeAccessTokens
 from tests.fakes.execs import FakeExecs
 from tests.fakes.rows import NOON, sandbox
+from tests.fakes.snapshots import FakeSnapshots
 
 KEY = "skp_test"
 ALICE = User("usr-1", "tester", NOON)
@@ -222,6 +226,7 @@ class FakeWorld:
         self.files = FakeFiles(self.sandboxes)
         self.tunnels = FakeTunnels(self.sandboxes)
         self.execs = FakeExecs(self.sandboxes)
+        self.snapshots = FakeSnapshots(self.sandboxes)
         self.access_tokens = FakeAccessTokens(self.sandboxes)
 
     @property
@@ -232,12 +237,18 @@ class FakeWorld:
         catalog: CatalogPort = self.catalog
         health: HealthPort = self.health
         accounts: AccountPort = self.accounts
+        pauses: PausePort = self.snapshots
+        resumes: ResumePort = self.snapshots
+        forks: ForkPort = self.snapshots
         access_tokens: AccessTokenPort = self.access_tokens
         resizes: ResizePort = self.sandboxes
         files: FilePort = self.files
         tunnels: TunnelsPort = self.tunnels
         return Services(
             sandboxes=sandboxes,
+            pauses=pauses,
+            resumes=resumes,
+            forks=forks,
             execs=execs,
             catalog=catalog,
             health=health,

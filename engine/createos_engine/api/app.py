@@ -6,12 +6,36 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from createos_engine.api import access_tokens, accounts, catalog, exec, files, health, resizes, sandboxes, tunnels
+from createos_engine.api import (
+    access_tokens,
+    accounts,
+    catalog,
+    exec,
+    files,
+    health,
+    resizes,
+    sandboxes,
+    snapshots,
+    tunnels,
+)
 from createos_engine.api.asgi import Entrance
 from createos_engine.api.envelope import engine_error, http_error, malformed
 from createos_engine.api.ports import Services
 from createos_engine.api.wire import FAILURES
 from createos_engine.errors import EngineError
+
+_ROUTES = (
+    health,
+    catalog,
+    accounts,
+    access_tokens,
+    exec,
+    sandboxes,
+    resizes,
+    files,
+    tunnels,
+    snapshots,
+)
 
 
 def create_app(services: Services, *, allowed_hosts: tuple[str, ...] = ()) -> FastAPI:
@@ -25,7 +49,7 @@ def create_app(services: Services, *, allowed_hosts: tuple[str, ...] = ()) -> Fa
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for module in (health, catalog, accounts, access_tokens, exec, sandboxes, resizes, files, tunnels):
+    for module in _ROUTES:
         app.include_router(module.router, responses=FAILURES)
     app.add_exception_handler(EngineError, engine_error)
     app.add_exception_handler(RequestValidationError, malformed)

@@ -16,6 +16,7 @@ from createos_engine.words import (
     Ended,
     Grant,
     Host,
+    NewFork,
     NewSandbox,
     Output,
     Page,
@@ -51,6 +52,27 @@ class SandboxPort(Protocol):
 
     async def counts(self, user: User) -> Counts:
         """Count by state."""
+
+
+class PausePort(Protocol):
+    """Machines that are stopped with all they have in memory."""
+
+    async def pause(self, user: User, ref: str) -> Sandbox:
+        """Begin to pause; the answer is `pausing`, or `paused` when it was that already."""
+
+
+class ResumePort(Protocol):
+    """Paused machines that go on."""
+
+    async def resume(self, user: User, ref: str, *, cold: bool = False) -> Sandbox:
+        """Begin to resume; the answer is `resuming`, or `running` when it was that already."""
+
+
+class ForkPort(Protocol):
+    """Sandboxes made of paused ones."""
+
+    async def fork(self, user: User, ref: str, wanted: NewFork) -> Sandbox:
+        """Begin a fork; the answer is the new sandbox, `forking`."""
 
 
 class ExecPort(Protocol):
@@ -166,6 +188,9 @@ class Services:
     """Everything the routes need. `region` is the server's region, `version` the engine's."""
 
     sandboxes: SandboxPort
+    pauses: PausePort
+    resumes: ResumePort
+    forks: ForkPort
     execs: ExecPort
     catalog: CatalogPort
     health: HealthPort

@@ -69,9 +69,14 @@ def sandbox(row: Sandbox, region: str) -> SandboxView:
         "envs": sorted(row.envs),
         "ssh_pubkeys": list(row.ssh_pubkeys),
         "auto_pause_after_seconds": row.auto_pause_after_seconds,
+        "paused_at": row.paused_at and moment(row.paused_at),
+        "last_resumed_at": row.last_resumed_at and moment(row.last_resumed_at),
+        "forked_from": row.forked_from,
+        "auto_paused": row.auto_paused or None,
+        "fork_receipt": dict(row.receipt),
         "reason": row.reason,
     }
-    said = {key: value for key, value in optional.items() if value not in (None, "", [])}
+    said = {key: value for key, value in optional.items() if value not in (None, "", [], {})}
     return cast("SandboxView", view | said)
 
 

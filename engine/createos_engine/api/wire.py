@@ -52,7 +52,10 @@ class Rows(TypedDict, Generic[T]):
 
 
 class SandboxView(TypedDict):
-    """A sandbox. `envs` are names only; `reason` says why it is in error or failed."""
+    """A sandbox. `envs` are names only; `reason` says why it is in error or failed.
+
+    `fork_receipt` is what the agent of a fork confirmed to have renewed, `auto_paused` that idleness paused it.
+    """
 
     id: str
     name: str
@@ -85,6 +88,11 @@ class SandboxView(TypedDict):
     envs: NotRequired[list[str]]
     ssh_pubkeys: NotRequired[list[str]]
     auto_pause_after_seconds: NotRequired[int]
+    paused_at: NotRequired[str]
+    last_resumed_at: NotRequired[str]
+    forked_from: NotRequired[str]
+    auto_paused: NotRequired[bool]
+    fork_receipt: NotRequired[dict[str, str]]
     reason: NotRequired[str]
 
 
@@ -243,13 +251,14 @@ FAILURES: Responses = {
 }
 
 
-def answers(model: Any, description: str = "Done.") -> Responses:
-    """Return the success of a route for the OpenAPI document."""
-    return {200: {"model": Success[model], "description": description}}
-
-
 # The document wants a 200 of every route; a connection that speaks another protocol from then on has 101 instead.
 UPGRADED: Responses = {
     101: {"description": "The connection is a raw byte stream from here on."},
     200: {"description": "Never: the answer is 101 or a failure."},
 }
+
+
+def answers(model: Any, description: str = "Done.", accepted: str = "") -> Responses:
+    """Return the success of a route for the OpenAPI document; *accepted* describes a 202, where there is one."""
+    done: Responses = {200: {"model": Success[model], "description": description}}
+    return done | ({202: {"model": Success[model], "description": accepted}} if accepted else {})

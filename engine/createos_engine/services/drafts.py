@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from createos_images.builder import Base
@@ -11,7 +12,7 @@ from createos_engine.services.catalog import ImageCatalog
 from createos_engine.services.naming import random_name, sandbox_id
 from createos_engine.services.shapes import find_shape
 from createos_engine.store.sandboxes import SandboxStore
-from createos_engine.words import ImageConfig, NewSandbox, Sandbox, State, User
+from createos_engine.words import ImageConfig, NewFork, NewSandbox, Sandbox, State, User
 
 _NAME_TRIES = 50
 _MIB = 2**20
@@ -52,6 +53,22 @@ class Drafts:
             ssh_pubkeys=tuple(dict.fromkeys(wanted.ssh_pubkeys)),
         )
         return row, base
+
+    def fork(self, user: User, source: Sandbox, wanted: NewFork) -> Sandbox:
+        """Return a row without slot and address for a fork of *source*; what is not asked for is inherited."""
+        given = {
+            "ssh_pubkeys": wanted.ssh_pubkeys,
+            "egress": wanted.egress,
+            "ingress_enabled": wanted.ingress_enabled,
+            "envs": wanted.envs,
+        }
+        now = datetime.now(UTC)
+        own = {"id": sandbox_id(), "name": self._name(user, ""), "state": State.FORKING, "slot": 0, "ip": ""}
+        blank = {"running_at": None, "spawn_ms": None, "reason": "", "paused_at": None, "last_resumed_at": None}
+        fresh = {"auto_paused": False, "has_memory": False, "receipt": {}, "forked_from": source.id}
+        made = {"user_id": user.id, "created_at": now, "created_by": user.name}
+        asked = {key: value for key, value in given.items() if value is not None}
+        return replace(source, **(own | blank | fresh | made | asked))  # type: ignore[arg-type]
 
     def _name(self, user: User, wanted: str) -> str:
         if wanted:

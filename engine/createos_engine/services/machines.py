@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import time
 import uuid
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,22 +12,23 @@ from typing import Any
 
 import structlog
 
-from createos_engine.drivers.channel.agent import Identity, InterfaceConfig
+from createos_engine.drivers.channel.agent import AgentClient
 from createos_engine.drivers.disk import Disks
-from createos_engine.drivers.hypervisor import Hypervisor, Machine, Stopped
+from createos_engine.drivers.hypervisor import Hypervisor, Machine, MemoryImage, Stopped
 from createos_engine.errors import GuestFailed, HostFailed
 from createos_engine.paths import Paths
 from createos_engine.services.agents import Agents
 from createos_engine.services.console import last_lines
+from createos_engine.services.identity import Identities
 from createos_engine.services.manifest import write_manifest
+from createos_engine.services.manifests import Origin
 from createos_engine.services.naming import machine_uuid
 from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles
+from createos_engine.services.steps import Step, Steps
 from createos_engine.words import Accelerator, Sandbox
 
 log = structlog.get_logger(__name__)
-
-_ENTROPY_BYTES = 64
 
 
 class Stopwatch:
@@ -50,12 +49,22 @@ class Machines:
     """Makes and removes machines. Removing accepts that any part is already gone."""
 
     def __init__(
-        self, hypervisor: Hypervisor, disks: Disks, network: Network, agents: Agents, paths: Paths, instance: str
+        self,
+        hypervisor: Hypervisor,
+        disks: Disks,
+        network: Network,
+        identities: Identities,
+        agents: Agents,
+        paths: Paths,
+        instance: str,
+        steps: Steps,
     ) -> None:
         self._hypervisor = hypervisor
         self._disks = disks
         self._network = network
+        self._identities = identities
         self._agents = agents
+        self._steps = steps
         self._paths = paths
         self._instance = instance
         self._ends: dict[str, asyncio.Future[str]] = {}
@@ -69,9 +78,18 @@ class Machines:
         watch = Stopwatch()
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.erase, sandbox.id)
-            self._make_directory(sandbox)
+            self.make_directory(sandbox)
             await self._disks.create_overlay(base, self._paths.sandbox(sandbox.id).overlay, sandbox.disk_mib)
             watch.lap("overlay")
+            await self.boot_disk(sandbox, files, deadline_s=deadline_s, watch=watch)
+            undo.pop_all()
+
+    async def boot_disk(
+        self, sandbox: Sandbox, files: BootFiles, *, deadline_s: float, watch: Stopwatch | None = None
+    ) -> None:
+        """Start a sandbox cold from the disk it has, which stays if that fails."""
+        watch = watch or Stopwatch()
+        async with AsyncExitStack() as undo:
             undo.push_async_callback(self._network.disconnect, sandbox.slot)
             await self._network.connect(sandbox.slot)
             watch.lap("network")
@@ -80,14 +98,69 @@ class Machines:
                 await self._hypervisor.start(self._machine(sandbox, files))
                 watch.lap("machine")
                 undo.push_async_callback(self._agents.disconnect, sandbox.id)
-                await self._connect_unless_it_ends(sandbox.id, deadline_s)
+                agent = await self._connect_unless_it_ends(sandbox.id, deadline_s)
                 watch.lap("agent")
-                await self._configure(sandbox)
+                await self._identities.give(agent, sandbox)
                 watch.lap("identity")
             except HostFailed as exc:
                 raise await self._explained(exc, sandbox, files.accelerator) from exc
             undo.pop_all()
         log.info("machine booted", sandbox=sandbox.id, **watch.laps)
+
+    async def restore(
+        self, sandbox: Sandbox, memory: MemoryImage, origin: Origin, files: BootFiles, *, deadline_s: float
+    ) -> dict[str, str]:
+        """Start a sandbox from a memory image and return what its agent confirmed to have renewed, if anything.
+
+        Its link is closed, for itself and for others, until the guest is who it should be. The disk stays whatever
+        happens. Raises UnusableImage, HostFailed or GuestFailed; no machine and no link are left then.
+        """
+        watch = Stopwatch()
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._network.disconnect, sandbox.slot)
+            await self._network.prepare(sandbox.slot)
+            watch.lap("network")
+            undo.push_async_callback(self._hypervisor.destroy, self.name(sandbox.id))
+            paths = self._paths.sandbox(sandbox.id)
+            paths.channel.unlink(missing_ok=True)
+            self._steps.reach(Step.RESTORE_PREPARED)
+            await self._hypervisor.restore(self._machine(sandbox, files), memory, paths.restore_pipe)
+            watch.lap("machine")
+            self._steps.reach(Step.RESTORE_MACHINE)
+            undo.push_async_callback(self._agents.disconnect, sandbox.id)
+            try:
+                agent = await self._connect_unless_it_ends(sandbox.id, deadline_s)
+                watch.lap("agent")
+                receipt = await self._recognise(agent, sandbox, origin)
+                watch.lap("identity")
+            except HostFailed as exc:
+                raise await self._explained(exc, sandbox, files.accelerator) from exc
+            self._steps.reach(Step.RESTORE_IDENTITY)
+            await self._network.connect(sandbox.slot)
+            watch.lap("link")
+            undo.pop_all()
+        log.info("machine restored", sandbox=sandbox.id, **watch.laps)
+        return receipt
+
+    async def _recognise(self, agent: AgentClient, sandbox: Sandbox, origin: Origin) -> dict[str, str]:
+        if origin.sandbox_id != sandbox.id:
+            return await self._identities.renew(agent, sandbox, origin.mac)
+        await self._identities.wake(agent)
+        return {}
+
+    async def save(self, sandbox_id: str, to: Path) -> None:
+        """Write the memory of a running sandbox to a file and end its machine; it goes on if that fails."""
+        await self._agents.disconnect(sandbox_id)
+        await self._hypervisor.save(self.name(sandbox_id), to)
+
+    async def running(self, sandbox_id: str) -> bool:
+        """Tell whether there is a machine."""
+        return self.name(sandbox_id) in await self._hypervisor.running()
+
+    async def go_on(self, sandbox: Sandbox, *, deadline_s: float) -> None:
+        """Take charge of a machine again whose save was cut short."""
+        await self._hypervisor.go_on(self.name(sandbox.id))
+        await self.adopt(sandbox, deadline_s=deadline_s)
 
     async def adopt(self, sandbox: Sandbox, *, deadline_s: float) -> None:
         """Take charge of a machine that runs already: its link and rules are verified, its agent connected."""
@@ -120,7 +193,8 @@ class Machines:
         if paths.directory.is_dir():
             write_manifest(paths.manifest, sandbox)
 
-    def _make_directory(self, sandbox: Sandbox) -> None:
+    def make_directory(self, sandbox: Sandbox) -> None:
+        """Make the sandbox's directory with its manifest."""
         self._paths.sandbox(sandbox.id).directory.mkdir(mode=0o711)
         self.record(sandbox)
 
@@ -146,7 +220,7 @@ class Machines:
             genid=str(uuid.uuid4()),
         )
 
-    async def _connect_unless_it_ends(self, sandbox_id: str, deadline_s: float) -> None:
+    async def _connect_unless_it_ends(self, sandbox_id: str, deadline_s: float) -> AgentClient:
         """Wait for the agent, but not for that of a machine that has ended meanwhile."""
         end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._ends[sandbox_id] = end
@@ -156,7 +230,7 @@ class Machines:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not connecting.done():
                 raise GuestFailed(f"the machine ended by itself while it booted ({end.result()})")
-            connecting.result()
+            return connecting.result()
         finally:
             del self._ends[sandbox_id]
             connecting.cancel()
@@ -167,26 +241,9 @@ class Machines:
         if end and not end.done():
             end.set_result(stopped.reason)
 
-    async def _configure(self, sandbox: Sandbox) -> None:
-        endpoint = self._network.endpoint(sandbox.slot)
-        interface = InterfaceConfig(
-            mac=endpoint.mac,
-            addresses=(f"{endpoint.ipv4}/32", f"{endpoint.ipv6}/128"),
-            gateways=self._network.gateways,
-        )
-        identity = Identity(
-            hostname=sandbox.name,
-            clock_unix_ns=time.time_ns(),
-            entropy=os.urandom(_ENTROPY_BYTES),
-            dns_servers=self._network.resolvers,
-            dns_search=(),
-            interfaces=(interface,),
-        )
-        await self._agents.get(sandbox.id).configure(identity)
-
     async def _explained(self, exc: HostFailed, sandbox: Sandbox, accelerator: Accelerator) -> GuestFailed:
         """Return the failure with all that is known: accelerator, whether QEMU still runs, the console's last words."""
-        running = self.name(sandbox.id) in await self._hypervisor.running()
+        running = await self.running(sandbox.id)
         lines = last_lines(self._paths.sandbox(sandbox.id).console)
         said = f"; the console ends with: {' | '.join(lines)}" if lines else "; the console is empty"
         qemu = "QEMU is running" if running else "QEMU is not running"

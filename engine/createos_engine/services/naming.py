@@ -28,7 +28,22 @@ def sandbox_id() -> str:
 
 def machine_uuid(sandbox_id: str) -> str:
     """Return the UUID of a sandbox's machine: the same 128 bits as its ULID."""
-    return str(ULID.from_str(sandbox_id.removeprefix("sb-").upper()).to_uuid())
+    return str(ULID.from_str(sandbox_id.rpartition("-")[2].upper()).to_uuid())
+
+
+def layer_id() -> str:
+    """Return a new id of a frozen disk."""
+    return str(ULID()).lower()
+
+
+def golden_id() -> str:
+    """Return a new id of a golden snapshot, which is also that of the guest it is taken of."""
+    return f"golden-{ULID()}".lower()
+
+
+def checkpoint_id() -> str:
+    """Return a new id of a checkpoint."""
+    return f"cp-{ULID()}".lower()
 
 
 def random_name() -> str:

@@ -49,6 +49,13 @@ class Network:
         with _netconfig_errors("lo could not be brought up"):
             await self._links.enable_loopback()
 
+    async def prepare(self, slot: int) -> None:
+        """Make a tap that nothing passes: it is down and not admitted. `connect` opens it."""
+        endpoint = self.endpoint(slot)
+        with _netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
+            self._firewall.expel(endpoint)
+            await self._links.add_closed_tap(endpoint.interface)
+
     async def connect(self, slot: int) -> None:
         """Make the tap and admit it. Rules match on the prefix of the name, so a tap not yet admitted is refused."""
         endpoint = self.endpoint(slot)

@@ -32,24 +32,36 @@ class Plan:
     unknown_directories: tuple[str, ...] = ()
 
 
-def plan(rows: Iterable[Sandbox], host: HostFacts, *, connected: frozenset[str], busy: frozenset[str]) -> Plan:
+UNFINISHED = frozenset({State.CREATING, State.PAUSING, State.RESUMING, State.FORKING})
+WITHOUT_MACHINE = frozenset({State.ERROR, State.PAUSED})
+
+
+def plan(
+    rows: Iterable[Sandbox],
+    host: HostFacts,
+    *,
+    connected: frozenset[str],
+    busy: frozenset[str],
+    guests: frozenset[str] = frozenset(),
+) -> Plan:
     """Compare the rows with the host. Touches nothing.
 
-    *connected* are the ids whose agent answers already, *busy* those that an operation has in hand. A directory that
-    no row knows is somebody's data: it is reported and never deleted.
+    *connected* are the ids whose agent answers already, *busy* those that an operation has in hand, *guests* those of
+    machines that are no sandboxes and yet ours. A directory that no row knows is somebody's data: it is reported and
+    never deleted.
     """
     known = {row.id: row for row in rows}
     live = {row.id: row for row in known.values() if row.state not in TERMINAL}
     idle = [row for row in live.values() if row.id not in busy]
     ended = known.keys() - live.keys()
     running = frozenset(host.machines.values())
-    has_machine = {row.id for row in live.values() if row.state is not State.ERROR}
+    has_machine = {row.id for row in live.values() if row.state not in WITHOUT_MACHINE} | guests
     slots = {row.slot for row in live.values()}
     expected = [row for row in idle if row.state is State.RUNNING]
     return Plan(
         adopt=tuple(row for row in expected if row.id in running and row.id not in connected),
         lost=tuple(row for row in expected if row.id not in running),
-        unfinished=tuple(row for row in idle if row.state is State.CREATING),
+        unfinished=tuple(row for row in idle if row.state in UNFINISHED),
         destroy=tuple(row for row in idle if row.state is State.DESTROYING),
         orphan_machines=tuple(sorted(name for name, owner in host.machines.items() if owner not in has_machine)),
         orphan_slots=tuple(sorted(host.slots - slots)),

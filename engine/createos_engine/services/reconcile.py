@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -18,7 +18,8 @@ from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import RECONNECT_DEADLINE_S, Losses
 from createos_engine.services.machines import Machines
 from createos_engine.services.network import Network
-from createos_engine.services.plan import HostFacts, Plan, plan
+from createos_engine.services.plan import WITHOUT_MACHINE, HostFacts, Plan, plan
+from createos_engine.services.remains import Remains
 from createos_engine.services.sandboxes import Sandboxes
 from createos_engine.store.sandboxes import SandboxStore, StateChange
 from createos_engine.words import State
@@ -26,8 +27,11 @@ from createos_engine.words import State
 log = structlog.get_logger(__name__)
 
 
+Recover = Callable[[str], Coroutine[None, None, None]]
+
+
 class Reconciler:
-    """Carries out plans. Doing it twice gives the same result.
+    """Carries out plans. Doing it twice gives the same result. `recover` ends or undoes what is half done in a state.
 
     The world moves on between looking and acting: every action looks again, under the sandbox's lock where it has one.
     """
@@ -43,6 +47,8 @@ class Reconciler:
         losses: Losses,
         locks: SandboxLocks,
         paths: Paths,
+        recover: Mapping[State, Recover],
+        remains: Remains,
         keep_destroyed: timedelta,
     ) -> None:
         self._store = store
@@ -55,6 +61,8 @@ class Reconciler:
         self._locks = locks
         self._paths = paths
         self._keep_destroyed = keep_destroyed
+        self._remains = remains
+        self._recover = {**recover, State.CREATING: self._roll_back}
 
     async def run(self) -> Plan:
         """Compare and repair once. What cannot be repaired now is logged and comes up again in the next run."""
@@ -63,7 +71,7 @@ class Reconciler:
         for row in todo.lost:
             await self._attempt(f"lost {row.id}", self._losses.machine_gone(row.id, "its machine is gone"))
         for row in todo.unfinished:
-            await self._attempt(f"unfinished {row.id}", self._roll_back(row.id))
+            await self._attempt(f"unfinished {row.id}", self._recover[row.state](row.id))
         for row in todo.destroy:
             await self._attempt(f"destroy {row.id}", self._sandboxes.tear_down(row))
         for name in todo.orphan_machines:
@@ -77,6 +85,7 @@ class Reconciler:
         for row in self._store.in_states({State.RUNNING}):
             if trim(self._paths.sandbox(row.id).console):
                 log.info("console log cut short", sandbox=row.id)
+        await self._remains.sweep(self._locks.busy())
         await self._store.forget(ended_before=datetime.now(UTC) - self._keep_destroyed)
         return todo
 
@@ -116,7 +125,7 @@ class Reconciler:
 
     async def _end_orphan(self, name: str) -> None:
         owner = (await self._hypervisor.running()).get(name, "")
-        if self._store.state(owner) in (None, State.ERROR, *TERMINAL):
+        if self._store.state(owner) in (None, *WITHOUT_MACHINE, *TERMINAL):
             await self._hypervisor.destroy(name)
 
     async def _disconnect_orphan(self, slot: int) -> None:

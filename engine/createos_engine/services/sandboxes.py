@@ -21,6 +21,8 @@ from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.machines import Machines
 from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles, Progress
+from createos_engine.services.remains import Remains
+from createos_engine.services.snapshots import Snapshots
 from createos_engine.settings import Settings
 from createos_engine.store.sandboxes import SandboxStore, StateChange
 from createos_engine.words import Counts, NewSandbox, Page, Sandbox, SandboxChanges, State, User
@@ -41,6 +43,8 @@ class Sandboxes:
         background: Background,
         progress: Progress,
         settings: Settings,
+        snapshots: Snapshots,
+        remains: Remains,
     ) -> None:
         self._store = store
         self._machines = machines
@@ -50,6 +54,8 @@ class Sandboxes:
         self._background = background
         self._progress = progress
         self._settings = settings
+        self._snapshots = snapshots
+        self._remains = remains
         self._boots = asyncio.Semaphore(settings.boots_at_once)
         # Between looking for room and the row that takes it nobody else may look.
         self._admission = asyncio.Lock()
@@ -126,8 +132,10 @@ class Sandboxes:
         async with self._locks.hold(sandbox.id):
             await self._machines.remove(sandbox)
             await self._machines.erase(sandbox.id)
+            self._snapshots.remove(sandbox.id)
             await self._store.move(sandbox.id, State.DESTROYED, StateChange(destroyed_at=datetime.now(UTC)))
             log.info("sandbox destroyed", sandbox=sandbox.id)
+        await self._remains.collect()
 
     def _admit(self, draft: Sandbox) -> None:
         promised = sum(row.mem_mib for row in self._store.in_states({State.CREATING}))

@@ -28,6 +28,11 @@ class StateChange:
     running_at: datetime | None = None
     destroyed_at: datetime | None = None
     spawn_ms: float | None = None
+    paused_at: datetime | None = None
+    last_resumed_at: datetime | None = None
+    auto_paused: bool | None = None
+    has_memory: bool | None = None
+    receipt: dict[str, str] | None = None
 
 
 class SandboxStore:
@@ -122,8 +127,7 @@ class SandboxStore:
     async def move(self, sandbox_id: str, wanted: State, change: StateChange | None = None) -> Sandbox:
         """Take one step of the lifecycle and return the new row; Conflict when the present state forbids it."""
         columns = {key: value for key, value in asdict(change or StateChange()).items() if value is not None}
-        for key, value in columns.items():
-            columns[key] = to_text(value) if isinstance(value, datetime) else value
+        columns = {key: _to_column(value) for key, value in columns.items()}
         assignments = "".join(f", {name} = ?" for name in columns)
 
         def step(db: sqlite3.Connection) -> Sandbox:
@@ -218,5 +222,10 @@ def _sandbox(row: Row) -> Sandbox:
             "created_at": to_time(columns["created_at"]),
             "running_at": optional_time(columns["running_at"]),
             "destroyed_at": optional_time(columns["destroyed_at"]),
+            "paused_at": optional_time(columns["paused_at"]),
+            "last_resumed_at": optional_time(columns["last_resumed_at"]),
+            "auto_paused": bool(columns["auto_paused"]),
+            "has_memory": bool(columns["has_memory"]),
+            "receipt": json.loads(columns["receipt"]),
         }
     )

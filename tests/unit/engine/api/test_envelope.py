@@ -103,7 +103,7 @@ async def test_every_answer_has_a_request_id_of_its_own(client: httpx.AsyncClien
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("POST", "/v1/sandboxes/sb-1/pause", 404),
+        ("POST", "/v1/sandboxes/sb-1/explode", 404),
         ("GET", "/v1/disks", 404),
         ("GET", "/v1/sandboxes/", 404),
         ("PUT", "/v1/sandboxes/sb-1", 405),

@@ -62,8 +62,11 @@ async def test_the_identity_is_sent_as_the_protocol_says(guest: FakeGuest, agent
                 "addresses": ["10.77.0.2/32"],
                 "gateways": ["169.254.77.1", "fe80::1"],
                 "mtu": 1500,
+                "replaces": "",
             }
         ],
+        "machine_id": "",
+        "renew": False,
     }
 
 

@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from createos_engine.drivers.disk import Disks
+from createos_engine.instance import make_directories
+from createos_engine.paths import Paths
 from createos_engine.services.background import Background
+from createos_engine.services.layers import Layers
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.network import Network
 from createos_engine.services.progress import Progress
+from createos_engine.services.remains import Remains
 from createos_engine.services.sandboxes import Sandboxes
+from createos_engine.services.snapshots import Snapshots
+from createos_engine.services.steps import Steps
 from createos_engine.settings import Settings
 from createos_engine.store.accounts import AccountStore
 from createos_engine.store.database import Database
@@ -22,6 +29,7 @@ from createos_engine.words import NewSandbox, Sandbox, User
 from createos_netconfig.addresses import Pool
 from createos_netconfig.names import Instance
 
+from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.machines import FILES, FakeMachines
 from tests.fakes.rows import sandbox
 
@@ -37,6 +45,7 @@ class World:
     background: Background
     locks: SandboxLocks
     user: User
+    remains: Remains
 
     async def running(self, name: str = "demo-box") -> Sandbox:
         """Return a sandbox that was created."""
@@ -70,11 +79,24 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
     store, machines, locks = SandboxStore(database), FakeMachines(), SandboxLocks()
     background, progress = Background(), Progress()
     progress.ready(FILES)
+    paths = Paths(tmp_path, tmp_path)
+    make_directories(paths)
+    snapshots, layers = Snapshots(paths, FakeHypervisor(), Steps()), Layers(Disks(), paths, Steps())
+    remains = Remains(store, snapshots, layers)
     sandboxes = Sandboxes(
-        store, cast("Any", machines), network, cast("Any", _Drafts()), locks, background, progress, settings
+        store,
+        cast("Any", machines),
+        network,
+        cast("Any", _Drafts()),
+        locks,
+        background,
+        progress,
+        settings,
+        snapshots,
+        remains,
     )
     user = await AccountStore(database).by_uid(0, "root")
-    yield World(store, machines, sandboxes, progress, background, locks, user)
+    yield World(store, machines, sandboxes, progress, background, locks, user, remains)
     machines.refuse = ""
     machines.go.set()
     await background.close()

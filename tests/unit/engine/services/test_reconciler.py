@@ -47,7 +47,6 @@ class Host:
     def __init__(self, world: World, tmp_path: Path) -> None:
         self.world, self.hypervisor, self.network, self.agents = world, FakeHypervisor(), _Network(), _Agents()
         paths = Paths(tmp_path, tmp_path)
-        paths.sandboxes.mkdir()
         self.directories = paths.sandboxes
         agents, machines = cast("Any", self.agents), cast("Any", world.machines)
         losses = Losses(world.store, self.hypervisor, machines, agents, world.locks, world.background, paths)
@@ -61,6 +60,8 @@ class Host:
             losses,
             world.locks,
             paths,
+            {},
+            world.remains,
             keep_destroyed=timedelta(days=1),
         )
 

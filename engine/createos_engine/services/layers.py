@@ -1,0 +1,113 @@
+"""Frozen disks. A disk is frozen by a second name for its file and an empty one on top of it in its place.
+
+A sandbox always has the same disk path and, at every moment, the same content behind it; layers never change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from createos_engine.drivers import qcow2
+from createos_engine.drivers.disk import Disks
+from createos_engine.errors import EngineError, HostFailed
+from createos_engine.paths import Paths
+from createos_engine.services.naming import layer_id
+from createos_engine.services.steps import Step, Steps
+
+log = structlog.get_logger(__name__)
+
+DEEPEST_CHAIN = 4
+# QEMU's user reads the layers of all sandboxes: the directory lets nobody else through.
+_READABLE = 0o644
+
+
+class Layers:
+    """The frozen disks of an engine and what stands on them."""
+
+    def __init__(self, disks: Disks, paths: Paths, steps: Steps) -> None:
+        self._disks = disks
+        self._paths = paths
+        self._steps = steps
+        # Between a layer and the first file that stands on it nobody may look for layers that nobody needs.
+        self._lock = asyncio.Lock()
+
+    async def freeze(self, sandbox_id: str) -> str:
+        """Freeze the disk of a sandbox that has no machine and return the layer's id."""
+        overlay, layer = self._paths.sandbox(sandbox_id).overlay, layer_id()
+        async with self._lock:
+            try:
+                os.link(overlay, self._paths.layer(layer))
+            except OSError as exc:
+                raise HostFailed(f"the disk {overlay} cannot be frozen: {exc.strerror}") from exc
+            self._steps.reach(Step.LAYER_LINKED)
+            await self._on_layer(sandbox_id, layer)
+            self._steps.reach(Step.LAYER_FROZEN)
+        return layer
+
+    async def start_over(self, sandbox_id: str, layer: str) -> None:
+        """Give a sandbox an empty disk on a layer; what it had written on top of that is gone."""
+        async with self._lock:
+            await self._on_layer(sandbox_id, layer)
+
+    async def _on_layer(self, sandbox_id: str, layer: str) -> None:
+        path = self._paths.layer(layer)
+        await self._disks.create_on_layer(path, self._paths.sandbox(sandbox_id).overlay)
+        path.chmod(_READABLE)
+
+    def depth(self, sandbox_id: str) -> int:
+        """Return how many files are below a sandbox's disk."""
+        return len(qcow2.chain(self._paths.sandbox(sandbox_id).overlay))
+
+    async def flatten(self, sandbox_id: str) -> None:
+        """Let a sandbox without a machine stand on its base image alone."""
+        overlay = self._paths.sandbox(sandbox_id).overlay
+        below = qcow2.chain(overlay)
+        await self._disks.flatten(overlay, below[-1])
+        log.info("disk flattened", sandbox=sandbox_id, layers=len(below))
+
+    async def collect(self, kept: Iterable[str]) -> tuple[str, ...]:
+        """Delete the layers that nothing stands on and return their ids; *kept* are those that snapshots name.
+
+        A file that cannot be read may stand on any of them: nothing is deleted then.
+        """
+        async with self._lock:
+            try:
+                unused = self._unused(kept)
+            except EngineError as exc:
+                log.warning("layers are not collected", reason=exc.reason)
+                return ()
+            for layer in unused:
+                self._paths.layer(layer).unlink(missing_ok=True)
+            return unused
+
+    def _unused(self, kept: Iterable[str]) -> tuple[str, ...]:
+        layers = tuple(self._paths.layers.glob("*.qcow2"))
+        if not layers:
+            return ()
+        needed = {self._paths.layer(layer) for layer in kept}
+        tops = [*needed, *self._paths.sandboxes.glob("*/overlay.qcow2*")]
+        for top in tops:
+            needed |= set(qcow2.chain(top))
+        return tuple(sorted(path.stem for path in layers if path not in needed))
+
+    def users(self) -> dict[str, list[str]]:
+        """Return, for every layer, the ids of the sandboxes whose disks stand on it, near or far."""
+        found: dict[str, list[str]] = {path.stem: [] for path in self._paths.layers.glob("*.qcow2")}
+        for overlay in self._paths.sandboxes.glob("*/overlay.qcow2"):
+            for below in qcow2.chain(overlay):
+                if below.parent == self._paths.layers:
+                    found.setdefault(below.stem, []).append(overlay.parent.name)
+        return found
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes that a file takes, which for a sparse one are less than its length; 0 for one that is gone."""
+    try:
+        return path.lstat().st_blocks * 512
+    except OSError:
+        return 0
