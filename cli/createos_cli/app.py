@@ -10,7 +10,7 @@ from typing import Any
 import typer
 import typer.main
 
-from createos_cli.commands import accounts, catalog, create, exec, remove, sandboxes
+from createos_cli.commands import accounts, catalog, create, edit, exec, remove, sandboxes
 from createos_cli.errors import Cancelled, CliError, Usage
 from createos_cli.groups import HELP_FLAGS, AliasGroup, RootGroup
 from createos_cli.session import Session
@@ -28,7 +28,7 @@ def build() -> typer.Typer:
     """Return the program with all its commands."""
     app = _group(RootGroup, epilog="\b\nStart here:\n  createos sandbox shapes\n  createos sandbox create --help")
     sandbox = _group(AliasGroup, epilog=SANDBOX_EXAMPLES)
-    for module in (create, sandboxes, remove, exec, catalog):
+    for module in (create, sandboxes, edit, remove, exec, catalog):
         module.register(sandbox)
     accounts.register(app)
     app.callback()(_program_help)

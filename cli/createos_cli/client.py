@@ -64,6 +64,10 @@ class Client:
         """POST an object; *silence_s* is how long the server may take, None for ever."""
         return self._object("POST", path, body, silence_s)
 
+    def patch(self, path: str, body: JsonObject) -> JsonObject:
+        """PATCH one thing."""
+        return self._object("PATCH", path, body, ANSWER_S)
+
     def delete(self, path: str) -> JsonObject:
         """DELETE one thing."""
         return self._object("DELETE", path, None, ANSWER_S)

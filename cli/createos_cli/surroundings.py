@@ -33,6 +33,7 @@ class Surroundings:
     stderr_is_terminal: bool
     columns: int | None
     connect: Callable[[Endpoint], Transport]
+    stdin_is_terminal: bool = False
 
     def stdin_is_silent(self, wait_s: float) -> bool:
         """Wait up to *wait_s* for the first byte or the end of standard input; say whether neither came."""
@@ -57,6 +58,7 @@ def of_process() -> Surroundings:
         stderr_is_terminal=os.isatty(2),
         columns=_columns(environ),
         connect=_connect,
+        stdin_is_terminal=os.isatty(0),
     )
 
 

@@ -50,6 +50,7 @@ from createos_engine.services.remains import Remains
 from createos_engine.services.resizes import Resizes
 from createos_engine.services.resumes import Resumes
 from createos_engine.services.sandboxes import Sandboxes
+from createos_engine.services.self_requests import SelfRequests
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.steps import Steps
 from createos_engine.services.tunnels import Tunnels
@@ -135,6 +136,7 @@ def _assemble(
     pauses = Pauses(store, machines, network, snapshots, layers, locks, background, progress, settings, steps)
     resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
     forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, background, steps)
+    agents.on_connected(SelfRequests(store, sandboxes, pauses, background).connected)
     keep = timedelta(seconds=settings.keep_destroyed_s)
     accounts = Accounts(AccountStore(database))
     resizes = Resizes(ResizeStore(database), store, hypervisor, machines, agents, locks, settings)

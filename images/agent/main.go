@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"createos.local/agent/internal/boot"
-	"createos.local/agent/internal/disk"
 	"createos.local/agent/internal/dial"
+	"createos.local/agent/internal/disk"
 	"createos.local/agent/internal/execute"
 	"createos.local/agent/internal/files"
 	"createos.local/agent/internal/identity"
@@ -23,6 +23,7 @@ import (
 	"createos.local/agent/internal/power"
 	"createos.local/agent/internal/process"
 	"createos.local/agent/internal/reap"
+	"createos.local/agent/internal/self"
 	"createos.local/agent/internal/sftp"
 	"createos.local/agent/internal/stats"
 	"createos.local/agent/internal/syncs"
@@ -77,7 +78,8 @@ func runAsInit() {
 		boot.Log("%v", err)
 		power.Now()
 	}
-	served := mux.New(port, handler(reap.New(), guest))
+	door := &self.Door{}
+	served := mux.New(port, handler(reap.New(), door, guest))
 	go func() {
 		boot.Log("port: %v", served.Serve(boot.Gone))
 		power.Off()
@@ -91,10 +93,22 @@ func runAsInit() {
 		if err := identity.Loopback(); err != nil {
 			boot.Log("lo: %v", err)
 		}
+		openDoor(door)
 	}
 	served.SetReady(ready(failure, begun))
 	go modules.LoadRest()
 	select {}
+}
+
+// openDoor lets the programs of the guest ask for its pause or end.
+func openDoor(door *self.Door) {
+	listener, err := net.Listen("tcp4", self.Address)
+	if err != nil {
+		boot.Log("%v", err)
+	} else {
+		go func() { boot.Log("%s: %v", self.Address, door.ServeHTTP(listener)) }()
+	}
+	go func() { boot.Log("%s: %v", self.FIFO, door.ServeFIFO(self.FIFO, boot.Log)) }()
 }
 
 // onSignals ends the guest in good order when the kernel or somebody in it asks for that.
@@ -121,6 +135,8 @@ var capabilities = []string{
 	"dial",
 	"files",
 	"measure",
+	"grow",
+	"events",
 }
 
 func ready(failure string, begun time.Time) []byte {
@@ -146,7 +162,7 @@ const (
 	host
 )
 
-func handler(reaper *reap.Reaper, where place) mux.Handler {
+func handler(reaper *reap.Reaper, door *self.Door, where place) mux.Handler {
 	launcher := launch.Launcher{Reaper: reaper, Root: "/"}
 	programs := &execute.Executor{Launcher: launcher}
 	processes := &process.Registry{Launcher: launcher}
@@ -182,6 +198,8 @@ func handler(reaper *reap.Reaper, where place) mux.Handler {
 			measure.Discard(stream)
 		case request.Kind == "source":
 			measure.Source(stream)
+		case request.Kind == "events":
+			door.Serve(stream)
 		case request.Kind == "ping":
 			stream.Finish(struct{}{})
 		case request.Kind == "stats":
@@ -233,7 +251,7 @@ func serveSocket(path string) error {
 	if err != nil {
 		return err
 	}
-	handle := handler(reap.New(), host)
+	handle := handler(reap.New(), &self.Door{}, host)
 	for {
 		connection, err := listener.Accept()
 		if err != nil {

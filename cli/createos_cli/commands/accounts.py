@@ -73,7 +73,7 @@ def _new_token(session: Session) -> str:
         raise Usage(f"signing in to {session.endpoint.text} needs a key", hint="createos login --token KEY")
     from createos_cli.prompts import secret
 
-    return secret(f"API key for {session.endpoint.text}:")
+    return secret(session, f"API key for {session.endpoint.text}:")
 
 
 def _minted(session: Session) -> str:

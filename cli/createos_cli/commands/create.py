@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from createos_cli.client import JsonObject
-from createos_cli.commands.catalog import ALL_ROWS, shape_table
+from createos_cli.commands.answers import Answers
 from createos_cli.commands.pairs import parse_pairs
 from createos_cli.durations import parse_auto_pause, short_duration
-from createos_cli.errors import CliError, Usage
+from createos_cli.errors import Usage
 from createos_cli.formats import label
 from createos_cli.output import Output
 from createos_cli.session import Session
@@ -51,20 +51,23 @@ def create(
 ) -> None:
     """Create a sandbox and wait until it is usable."""
     session: Session = ctx.obj
-    keys = [read_public_key(path, "--ssh-key") for path in ssh_key or ()]
+    keys = tuple(read_public_key(path, "--ssh-key") for path in ssh_key or ())
     pause_s = parse_auto_pause(auto_pause) if auto_pause else 0
+    networks = tuple(text.strip() for text in network or () if text.strip())
+    given = Answers(shape, name, rootfs, ingress, networks, keys, pause_s)
+    chosen = given if shape else _asked(session, given)
     wanted: JsonObject = {
-        "shape": shape or _pick_shape(session),
-        "name": name,
-        "rootfs": rootfs,
+        "shape": chosen.shape,
+        "name": chosen.name,
+        "rootfs": chosen.rootfs,
         "disk_mib": disk_mib,
-        "ssh_pubkeys": keys,
+        "ssh_pubkeys": list(chosen.keys),
         "egress": _split_hosts(egress or ()),
         "envs": parse_pairs(env or (), "--env"),
-        "ingress_enabled": ingress,
-        "networks": [{"id": text.strip()} for text in network or () if text.strip()],
+        "ingress_enabled": chosen.ingress,
+        "networks": [{"id": text} for text in chosen.networks],
         "disks": [_parse_disk(text) for text in disk or ()],
-        "auto_pause_after_seconds": pause_s,
+        "auto_pause_after_seconds": chosen.auto_pause_s,
     }
     with session.output.waiting(f"Creating {name or 'a sandbox'}"):
         created = session.client.post("/v1/sandboxes", {key: value for key, value in wanted.items() if value})
@@ -93,17 +96,13 @@ def _prose(created: JsonObject, output: Output) -> Iterator[str]:
     yield f"Run something: createos sandbox exec {created.get('name') or created.get('id')} -- uname -a"
 
 
-def _pick_shape(session: Session) -> str:
+def _asked(session: Session, given: Answers) -> Answers:
     if not session.interactive:
         hint = "see createos sandbox shapes; for example: createos sandbox create --shape s-1vcpu-256mb"
         raise Usage("create needs --shape", hint=hint)
-    rows = session.client.rows("/v1/shapes", limit=ALL_ROWS)
-    if not rows:
-        raise CliError("the server offers no shapes", hint="createosd doctor")
-    from createos_cli.prompts import choose
+    from createos_cli.commands.wizard import complete
 
-    header, *lines = shape_table(rows, session.output)
-    return str(rows[choose(session, f"Which size?\n     {header}", lines)]["id"])
+    return complete(session, given)
 
 
 def _split_hosts(texts: Sequence[str]) -> list[str]:

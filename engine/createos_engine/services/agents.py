@@ -15,11 +15,16 @@ class Agents:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._listeners: list[Callable[[str, str], None]] = []
+        self._greeters: list[Callable[[str, AgentClient], None]] = []
         self._clients: dict[str, AgentClient] = {}
 
     def on_lost(self, listener: Callable[[str, str], None]) -> None:
         """Call *listener* with sandbox id and reason when a connection that was up breaks by itself."""
         self._listeners.append(listener)
+
+    def on_connected(self, listener: Callable[[str, AgentClient], None]) -> None:
+        """Call *listener* with sandbox id and client whenever an agent has answered."""
+        self._greeters.append(listener)
 
     async def connect(self, sandbox_id: str, *, deadline_s: float) -> AgentClient:
         """Connect and shake hands; raise GuestFailed when the agent does not answer or its root was not mounted."""
@@ -33,6 +38,8 @@ class Agents:
             await client.close()
             raise GuestFailed(f"the guest could not mount its root file system: {client.ready.boot_reason}")
         self._clients[sandbox_id] = client
+        for greeter in self._greeters:
+            greeter(sandbox_id, client)
         return client
 
     def get(self, sandbox_id: str) -> AgentClient:

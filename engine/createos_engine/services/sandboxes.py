@@ -117,11 +117,11 @@ class Sandboxes:
         """Begin the end of a sandbox and return it as `destroying`; one that has ended is returned as it is."""
         return await self.destroy(self._store.find(user.id, ref))
 
-    async def destroy(self, sandbox: Sandbox) -> Sandbox:
-        """Begin the end of a sandbox, whoever owns it."""
+    async def destroy(self, sandbox: Sandbox, *, reason: str = "") -> Sandbox:
+        """Begin the end of a sandbox, whoever owns it; the row keeps a *reason* that nobody else knows."""
         if sandbox.state in TERMINAL or sandbox.state is State.DESTROYING:
             return sandbox
-        sandbox = await self._store.move(sandbox.id, State.DESTROYING)
+        sandbox = await self._store.move(sandbox.id, State.DESTROYING, StateChange(reason=reason or None))
         if task := self._creating.get(sandbox.id):
             task.cancel()
         self._background.start(f"destroy {sandbox.id}", self.tear_down(sandbox))

@@ -121,9 +121,14 @@ class FakeApi:
         row = next((row for row in self.rows if path.split("/")[3:4] == [row["id"]]), None)
         if row is None:
             return 404, {"status": "fail", "data": "sandbox not found"}
-        return self._of_sandbox(route.replace(row["id"], "ID"), row, query)
+        return self._of_sandbox(route.replace(row["id"], "ID"), row, query, body)
 
-    def _of_sandbox(self, route: str, row: JsonObject, query: Mapping[str, str]) -> Answer:
+    def _of_sandbox(self, route: str, row: JsonObject, query: Mapping[str, str], body: JsonObject) -> Answer:
+        if route == "PATCH /v1/sandboxes/ID":
+            return 200, _patched(row, body)
+        if route == "POST /v1/sandboxes/ID/ssh-pubkeys":
+            row["ssh_pubkeys"] = [*row.get("ssh_pubkeys", []), *body["keys"]]
+            return 200, {"count": len(row["ssh_pubkeys"])}
         if route == "GET /v1/sandboxes/ID":
             return 200, row
         if route == "DELETE /v1/sandboxes/ID":
@@ -131,6 +136,24 @@ class FakeApi:
         if route == "POST /v1/sandboxes/ID/exec":
             return 200, self.frames if query.get("stream") == "true" else {"result": self.exec_result, "exec_ms": 1.5}
         return 404, {"status": "fail", "data": "no such route"}
+
+
+def _patched(row: JsonObject, body: JsonObject) -> JsonObject:
+    if "ingress_enabled" in body:
+        row["ingress_enabled"] = body["ingress_enabled"]
+        row.pop("ingress_url_template", None)
+        if row["ingress_enabled"]:
+            row["ingress_url_template"] = f"https://{row['id'].removeprefix('sb-')}-<port>.sandbox.localhost"
+    if body.get("disable_auto_pause"):
+        row.pop("auto_pause_after_seconds", None)
+    if "auto_pause_after_seconds" in body:
+        row["auto_pause_after_seconds"] = body["auto_pause_after_seconds"]
+    return row
+
+
+def page(rows: list[JsonObject]) -> Answer:
+    """An answer for `instead` that holds rows."""
+    return 200, {"status": "success", "data": _page(rows)}
 
 
 def _page(rows: list[JsonObject]) -> JsonObject:

@@ -82,11 +82,20 @@ def test_a_private_key_is_not_sent(cli: Cli, api: FakeApi, tmp_path: Path) -> No
     assert ran.document["error"]["hint"].endswith("id.pub")
 
 
-def test_a_terminal_is_asked_for_the_size(cli: Cli, api: FakeApi) -> None:
-    ran = cli("sandbox", "create", terminal=True, stdin=b"nine\n7\n2\n")
+def test_where_no_keys_can_be_pressed_lines_are_read(cli: Cli, api: FakeApi) -> None:
+    ran = cli("sandbox", "create", terminal=True, stdin=b"nine\n7\n2\nbox\n2\nyes\n\nsoon\n2h\n")
 
     assert ran.code == 0
-    assert api.bodies == [{"shape": "s-2vcpu-2gb"}]
+    assert api.bodies == [
+        {
+            "shape": "s-2vcpu-2gb",
+            "name": "box",
+            "rootfs": "devbox:1",
+            "ingress_enabled": True,
+            "auto_pause_after_seconds": 7200,
+        }
+    ]
+    assert "'soon' is not a duration" in ran.err
     assert ran.err.count("Write a number from 1 to 2") == 2
 
 
