@@ -50,6 +50,7 @@ class Daemon:
         await self.engine.background.drain("destroy", DRAIN_S)
         for row in store.in_states({State.DESTROYING}):
             log.error("a sandbox could not be destroyed", sandbox=row.id)
+        await self.engine.members.remove()
         await self.engine.network.remove()
 
 
@@ -101,6 +102,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     while True:
         try:
             await engine.network.install()
+            await engine.members.install()
             files = await find_boot_files(settings, paths.probe)
             await engine.connection.open(hide_kvm=files.accelerator is Accelerator.TCG)
             await engine.reconciler.run()

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
 
     subnet_v4: IPv4Network = Field(IPv4Network("10.77.0.0/16"), description="addresses of sandboxes")
     subnet_v6: IPv6Network = Field(IPv6Network("fd77:c05b::/64"), description="addresses of sandboxes")
+    networks_v4: IPv4Network = Field(IPv4Network("10.78.0.0/16"), description="a /24 of it for each private network")
+    networks_v6: IPv6Network = Field(IPv6Network("fd78:c05b::/48"), description="a /64 of it for each private network")
+    networks_per_user: int = Field(5, ge=0, description="private networks that one user may have")
     allow_private: tuple[str, ...] = Field((), description="private networks sandboxes may reach")
     resolvers: tuple[str, ...] = Field((), description="DNS servers asked for sandboxes; empty takes the host's")
 

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 
 from createos_netconfig.addresses import Pool
+from createos_netconfig.bridge_firewall import BridgeFirewall
+from createos_netconfig.bridges import Bridges
 from createos_netconfig.closed import Closed
 from createos_netconfig.firewall import Firewall
 from createos_netconfig.gateway import Gateway
@@ -19,6 +21,7 @@ from createos_netconfig.names import Instance
 from createos_netconfig.nft import Nft
 from createos_netconfig.resolvers import host_resolvers
 from createos_netconfig.ruleset import Policy
+from createos_netconfig.segments import SegmentPool
 
 from createos_engine.api.ports import Services
 from createos_engine.drivers.disk import Disks
@@ -42,7 +45,10 @@ from createos_engine.services.layers import Layers
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import Losses
 from createos_engine.services.machines import Machines
+from createos_engine.services.members import Members
+from createos_engine.services.names import Names
 from createos_engine.services.network import Network
+from createos_engine.services.networks import Networks
 from createos_engine.services.pauses import Pauses
 from createos_engine.services.progress import Progress
 from createos_engine.services.reconcile import Reconciler
@@ -58,6 +64,8 @@ from createos_engine.settings import Settings
 from createos_engine.store.access_tokens import AccessTokenStore
 from createos_engine.store.accounts import AccountStore
 from createos_engine.store.database import Database
+from createos_engine.store.memberships import MembershipStore
+from createos_engine.store.networks import NetworkStore
 from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
 from createos_engine.words import State
@@ -76,6 +84,7 @@ class Engine:
     reconciler: Reconciler
     resizes: Resizes
     network: Network
+    members: Members
     connection: LibvirtConnection
     background: Background
     progress: Progress
@@ -94,6 +103,7 @@ async def open_engine(
         database = Database(paths.database)
         closing.callback(database.close)
         links = await closing.enter_async_context(Links(instance))
+        bridges = await closing.enter_async_context(Bridges(instance))
         connection = LibvirtConnection(settings.libvirt_uri, paths.libvirt_root, qemu_user=settings.qemu_user)
         closing.push_async_callback(connection.close)
         background = Background()
@@ -103,7 +113,19 @@ async def open_engine(
         pool, firewall, gateway = _firewall(settings, instance)
         closing.push_async_callback(gateway.close)
         network = Network(instance, pool, links, firewall, gateway)
-        yield _assemble(settings, paths, instance, database, network, connection, background, agents, steps or Steps())
+        yield _assemble(
+            settings,
+            paths,
+            instance,
+            database,
+            gateway,
+            network,
+            bridges,
+            connection,
+            background,
+            agents,
+            steps or Steps(),
+        )
 
 
 def _assemble(
@@ -111,7 +133,9 @@ def _assemble(
     paths: Paths,
     instance: Instance,
     database: Database,
+    gateway: Gateway,
     network: Network,
+    bridges: Bridges,
     connection: LibvirtConnection,
     background: Background,
     agents: Agents,
@@ -122,17 +146,31 @@ def _assemble(
     hypervisor = LibvirtHypervisor(
         connection, instance.id, qemu_binary=settings.qemu_binary, logs=paths.libvirt_root / "log" / "qemu"
     )
-    disks = Disks()
-    machines = Machines(hypervisor, disks, network, Identities(network), agents, paths, instance.id, steps)
+    disks, memberships = Disks(), MembershipStore(database)
+    segments = SegmentPool(settings.networks_v4, settings.networks_v6)
+    members = Members(memberships, segments, bridges, BridgeFirewall(instance, Nft()), hypervisor, agents, instance)
+    gateway.answer_names(Names(memberships, members, network).addresses)
+    machines = Machines(hypervisor, disks, network, Identities(network), members, agents, paths, instance.id, steps)
     losses = Losses(store, hypervisor, machines, agents, locks, background, paths)
     hypervisor.on_stopped(losses.machine_stopped)
     agents.on_lost(losses.agent_lost)
     host_id = f"host-{socket.gethostname()}"
     catalog = ImageCatalog(settings.cache_dir, settings.default_rootfs)
     drafts = Drafts(store, catalog, region=settings.region, host_id=host_id)
+    networks = Networks(
+        NetworkStore(database),
+        memberships,
+        store,
+        members,
+        locks,
+        background,
+        most_per_user=settings.networks_per_user,
+    )
     snapshots, layers = Snapshots(paths, hypervisor, steps), Layers(disks, paths, steps)
     remains = Remains(store, snapshots, layers)
-    sandboxes = Sandboxes(store, machines, network, drafts, locks, background, progress, settings, snapshots, remains)
+    sandboxes = Sandboxes(
+        store, machines, network, drafts, networks, locks, background, progress, settings, snapshots, remains
+    )
     pauses = Pauses(store, machines, network, snapshots, layers, locks, background, progress, settings, steps)
     resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
     forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, background, steps)
@@ -153,6 +191,7 @@ def _assemble(
             resizes=resizes,
             files=Files(guests, limit_bytes=settings.file_limit_mib * _MIB),
             tunnels=Tunnels(guests),
+            networks=networks,
             access_tokens=AccessTokens(AccessTokenStore(database), store),
             region=settings.region,
             version=version("createos-local"),
@@ -167,6 +206,7 @@ def _assemble(
             machines,
             agents,
             sandboxes,
+            networks,
             losses,
             locks,
             paths,
@@ -176,6 +216,7 @@ def _assemble(
         ),
         resizes=resizes,
         network=network,
+        members=members,
         connection=connection,
         background=background,
         progress=progress,

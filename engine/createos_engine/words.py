@@ -142,7 +142,7 @@ class Page:
 class NewSandbox:
     """What a create asks for, after its form was checked and before its meaning is (wire-api 5.1).
 
-    `disk_mib` 0 means the shape's default, `name` and `rootfs` empty mean "choose for me". `networks`, `disks`,
+    `disk_mib` 0 means the shape's default, `name` and `rootfs` empty mean "choose for me". `disks`,
     `ingress_enabled` and `auto_pause_after_seconds` are carried so that the service can refuse what it cannot give.
     """
 

@@ -127,6 +127,7 @@ var capabilities = []string{
 	"process",
 	"configure",
 	"wake",
+	"links",
 	"stats",
 	"ping",
 	"shutdown",
@@ -210,6 +211,8 @@ func handler(reaper *reap.Reaper, door *self.Door, where place) mux.Handler {
 			configure(stream, identity.Apply)
 		case request.Kind == "wake" && where == guest:
 			configure(stream, identity.Wake)
+		case request.Kind == "links" && where == guest:
+			configure(stream, identity.Connect)
 		case request.Kind == "shutdown" && where == guest:
 			shutdown(stream, request.Action)
 		default:

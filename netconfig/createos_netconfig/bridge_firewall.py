@@ -25,9 +25,9 @@ class BridgeFirewall:
         """Let a port's own frames in; repeatable."""
         self._nft.apply(bridge_rules.admit(self._instance, port))
 
-    def expel(self, port: Port) -> None:
-        """Refuse every frame of a port; repeatable."""
-        self._nft.apply(bridge_rules.expel(self._instance, port))
+    def expel(self, slot: int) -> None:
+        """Refuse every frame of the port with a slot; repeatable."""
+        self._nft.apply(bridge_rules.expel(self._instance, slot))
 
     def ports(self) -> frozenset[int]:
         """Return the slots of the ports that are let in."""

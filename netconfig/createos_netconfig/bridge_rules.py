@@ -93,22 +93,22 @@ def routed(instance: Instance) -> list[Command]:
 
 def admit(instance: Instance, port: Port) -> list[Command]:
     """Return the commands that let a port's own frames in; doing it twice changes nothing."""
-    chain = _chain_of(port)
+    chain = _chain_of(port.slot)
     return [
         _add(instance, "chain", name=chain),
         {"flush": {"chain": {"family": "bridge", "table": instance.table, "name": chain}}},
         *_rules(instance, chain, *_port_rules(port)),
-        _element("add", instance, port),
+        _element("add", instance, port.slot),
     ]
 
 
-def expel(instance: Instance, port: Port) -> list[Command]:
+def expel(instance: Instance, slot: int) -> list[Command]:
     """Return the commands that shut a port out; one that is not in is added first so that this cannot fail."""
-    chain = {"family": "bridge", "table": instance.table, "name": _chain_of(port)}
+    chain = {"family": "bridge", "table": instance.table, "name": _chain_of(slot)}
     return [
-        _add(instance, "chain", name=_chain_of(port)),
-        _element("add", instance, port),
-        _element("delete", instance, port),
+        _add(instance, "chain", name=_chain_of(slot)),
+        _element("add", instance, slot),
+        _element("delete", instance, slot),
         {"flush": {"chain": chain}},
         {"delete": {"chain": chain}},
     ]
@@ -169,12 +169,12 @@ def _hex_v6(address: str) -> str:
     return f"0x{IPv6Address(address).packed.hex()}"
 
 
-def _chain_of(port: Port) -> str:
-    return f"port_{port.slot}"
+def _chain_of(slot: int) -> str:
+    return f"port_{slot}"
 
 
-def _element(verb: str, instance: Instance, port: Port) -> Command:
-    element = [port.interface, goto(_chain_of(port))]
+def _element(verb: str, instance: Instance, slot: int) -> Command:
+    element = [instance.port(slot), goto(_chain_of(slot))]
     return {verb: {"element": {"family": "bridge", "table": instance.table, "name": "ports", "elem": [element]}}}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Stopped
+from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Nic, Stopped
 from createos_engine.drivers.libvirt.pipe import verified
 from createos_engine.drivers.libvirt.savefile import SaveHeader, decode
 from createos_engine.errors import HostFailed
@@ -20,6 +20,7 @@ class FakeHypervisor:
         self.disks_mib: dict[str, int] = {}
         self.refuse = refuse
         self.version = "7.2.22"
+        self.cards: dict[str, set[Nic]] = {}
         self._listeners: list[Callable[[Stopped], None]] = []
 
     async def start(self, machine: Machine) -> None:
@@ -55,6 +56,16 @@ class FakeHypervisor:
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what this QEMU is."""
         return Makeup(qemu=self.version, machine="pc-q35-7.2", cpu="default")
+
+    async def plug(self, name: str, nic: Nic) -> None:
+        """Plug a card in."""
+        self._may("plug")
+        self.cards.setdefault(name, set()).add(nic)
+
+    async def unplug(self, name: str, nic: Nic, *, deadline_s: float) -> None:
+        """Pull a card."""
+        self._may("unplug")
+        self.cards.get(name, set()).discard(nic)
 
     async def running(self) -> dict[str, str]:
         """Return what runs."""

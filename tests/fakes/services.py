@@ -14,6 +14,7 @@ from createos_engine.api.ports import (
     FilePort,
     ForkPort,
     HealthPort,
+    NetworkPort,
     PausePort,
     ResizePort,
     ResumePort,
@@ -41,6 +42,7 @@ from createos_engine.words import (
 
 from tests.fakes.access_tokens import FakeAccessTokens
 from tests.fakes.execs import FakeExecs
+from tests.fakes.networks import FakeNetworks
 from tests.fakes.rows import NOON, sandbox
 from tests.fakes.snapshots import FakeSnapshots
 
@@ -228,6 +230,7 @@ class FakeWorld:
         self.execs = FakeExecs(self.sandboxes)
         self.snapshots = FakeSnapshots(self.sandboxes)
         self.access_tokens = FakeAccessTokens(self.sandboxes)
+        self.networks = FakeNetworks(self.sandboxes)
 
     @property
     def services(self) -> Services:
@@ -244,6 +247,7 @@ class FakeWorld:
         resizes: ResizePort = self.sandboxes
         files: FilePort = self.files
         tunnels: TunnelsPort = self.tunnels
+        networks: NetworkPort = self.networks
         return Services(
             sandboxes=sandboxes,
             pauses=pauses,
@@ -257,6 +261,7 @@ class FakeWorld:
             resizes=resizes,
             files=files,
             tunnels=tunnels,
+            networks=networks,
             region="local",
             version="0.0.0",
         )

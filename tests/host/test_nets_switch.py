@@ -217,10 +217,10 @@ def test_a_port_that_is_not_admitted_gets_nothing(world: World) -> None:
 
 
 def test_a_port_that_is_expelled_gets_nothing_and_may_come_back(world: World) -> None:
-    world.switch.firewall.expel(world.one.port)
+    world.switch.firewall.expel(world.one.port.slot)
     with world.one.namespace.entered():
         silent = ask("tcp", world.two.v4, PORT, patience_s=0.4)
-    world.switch.firewall.expel(world.one.port)
+    world.switch.firewall.expel(world.one.port.slot)
     world.switch.firewall.admit(world.one.port)
 
     assert silent in {SILENCE, "prohibited"}
@@ -276,7 +276,7 @@ def test_bridges_and_ports_come_and_go_and_others_stay(lab: Lab) -> None:
     assert {"ct3stb4", "ct3stp5"} <= asyncio.run(names())
     assert "master ct3stb4" in lab.host.ip("link show ct3stp5")
     for _ in range(2):
-        switch.firewall.expel(port)
+        switch.firewall.expel(port.slot)
         switch.run(lambda bridges: bridges.remove_port("ct3stp5"))
         switch.run(lambda bridges: bridges.remove_bridge("ct3stb4"))
     assert switch.run(lambda bridges: bridges.there()) == (frozenset(), frozenset())

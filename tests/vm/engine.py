@@ -138,6 +138,13 @@ class LiveEngine:
         links = json.loads(subprocess.run(["ip", "-json", "link"], capture_output=True, check=True).stdout)
         return {link["ifname"] for link in links if link["ifname"].startswith(f"c{self.instance}-")}
 
+    def private_links(self) -> set[str]:
+        """Return the bridges of this engine's private networks and the ports on them."""
+        links = json.loads(subprocess.run(["ip", "-json", "link"], capture_output=True, check=True).stdout)
+        return {
+            link["ifname"] for link in links if link["ifname"].startswith((f"c{self.instance}b", f"c{self.instance}p"))
+        }
+
     def discrepancies(self) -> list[str]:
         """Return what the host has and no live sandbox owns, or the other way round."""
         live = {identity for identity, state in self.rows().items() if state in LIVE}
@@ -155,6 +162,8 @@ class LiveEngine:
             if state not in ("destroyed", "failed"):
                 self.call("DELETE", f"/v1/sandboxes/{identity}")
         wait_for(lambda: set(self.rows().values()) <= {"destroyed", "failed"}, 30, "not everything was destroyed")
+        for network in self.call("GET", "/v1/networks")["data"]:
+            self.call("DELETE", f"/v1/networks/{network['id']}")
         if self.process and self.process.poll() is None:
             assert self.signal(signal.SIGTERM) == 0
         self.http.close()
@@ -165,6 +174,7 @@ class LiveEngine:
             *self.capability_qemus(),
             *self.machines(),
             *self.taps(),
+            *self.private_links(),
             *(entry.name for entry in (self.state / "sandboxes").iterdir()),
         ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from createos_engine.duplex import Duplex
+from createos_engine.network_words import PrivateNetwork
 from createos_engine.words import (
     AccessToken,
     Catalog,
@@ -118,6 +119,28 @@ class AccountPort(Protocol):
         """Return a new token of *user* in plain text; only its hash is kept."""
 
 
+class NetworkPort(Protocol):
+    """Private networks of one user; a network is named by id or name."""
+
+    async def create(self, user: User, name: str) -> PrivateNetwork:
+        """Return a new network; Invalid when the name is taken, Forbidden above the quota."""
+
+    async def list(self, user: User, page: Page) -> tuple[Sequence[PrivateNetwork], int]:
+        """Return the rows of a page, newest first, and how many there are in all."""
+
+    async def get(self, user: User, ref: str) -> PrivateNetwork:
+        """Return one network with its members."""
+
+    async def delete(self, user: User, ref: str) -> PrivateNetwork:
+        """Delete a network; Conflict while a sandbox is on it."""
+
+    async def attach(self, user: User, sandbox_ref: str, network_ref: str) -> PrivateNetwork:
+        """Put a running sandbox on a network; repeatable."""
+
+    async def detach(self, user: User, sandbox_ref: str, network_ref: str) -> PrivateNetwork:
+        """Take a sandbox off a network; NotFound when it is not on it."""
+
+
 class AccessTokenPort(Protocol):
     """Delegated access tokens, at most one a sandbox."""
 
@@ -195,6 +218,7 @@ class Services:
     catalog: CatalogPort
     health: HealthPort
     accounts: AccountPort
+    networks: NetworkPort
     access_tokens: AccessTokenPort
     resizes: ResizePort
     files: FilePort

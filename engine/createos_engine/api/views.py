@@ -13,6 +13,9 @@ from createos_engine.api.wire import (
     DeletedView,
     ExecView,
     HostView,
+    MemberView,
+    NetworkDetails,
+    NetworkView,
     ReadyView,
     ResultView,
     RootfsEntry,
@@ -22,6 +25,7 @@ from createos_engine.api.wire import (
     StatsView,
     WhoamiView,
 )
+from createos_engine.network_words import Member, PrivateNetwork
 from createos_engine.words import (
     AccessToken,
     Catalog,
@@ -88,6 +92,28 @@ def created(row: Sandbox, region: str) -> CreatedView:
 def deleted(row: Sandbox) -> DeletedView:
     """Return the answer of a delete."""
     return {"id": row.id, "status": cast("Literal['destroying', 'destroyed', 'failed']", row.state.value)}
+
+
+def network(row: PrivateNetwork) -> NetworkView:
+    """Return a row of GET /v1/networks (wire-api 13)."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "created_at": moment(row.created_at),
+        "member_count": row.member_count,
+    }
+
+
+def network_details(row: PrivateNetwork) -> NetworkDetails:
+    """Return a network with its members; an address is left out while there is none."""
+    return {**network(row), "members": [_member(member) for member in row.members]}
+
+
+def _member(row: Member) -> MemberView:
+    view: MemberView = {"sandbox_id": row.sandbox_id, "name": row.name, "status": row.state.value}
+    if row.ip:
+        view["ip"] = row.ip
+    return view
 
 
 def command_result(result: CommandResult) -> ExecView:

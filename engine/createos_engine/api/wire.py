@@ -102,6 +102,37 @@ class CreatedView(SandboxView):
     bandwidth_quota_bytes: int
 
 
+class MemberView(TypedDict):
+    """A sandbox on a network; `ip` is its address there."""
+
+    sandbox_id: str
+    name: str
+    status: str
+    ip: NotRequired[str]
+
+
+class NetworkView(TypedDict):
+    """A private network."""
+
+    id: str
+    name: str
+    created_at: str
+    member_count: int
+
+
+class NetworkDetails(NetworkView):
+    """A private network with those who are on it."""
+
+    members: list[MemberView]
+
+
+class NetworkDone(TypedDict):
+    """The answer of what changes a network: its id."""
+
+    id: str
+    ok: Literal[True]
+
+
 class DeletedView(TypedDict):
     """The beginning of an end."""
 

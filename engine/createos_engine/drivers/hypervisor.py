@@ -66,6 +66,14 @@ class UnusableImage(HostFailed):
 
 
 @dataclass(frozen=True)
+class Nic:
+    """A further network card of a running machine: the tap it is plugged into, and its MAC."""
+
+    tap: str
+    mac: str
+
+
+@dataclass(frozen=True)
 class Stopped:
     """A machine that ended without being asked to. `reason` is the hypervisor's word (crashed, shutdown, failed)."""
 
@@ -101,6 +109,15 @@ class Hypervisor(Protocol):
 
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what images that are saved here depend on."""
+
+    async def plug(self, name: str, nic: Nic) -> None:
+        """Give a running machine a further network card; one that it has already is fine."""
+
+    async def unplug(self, name: str, nic: Nic, *, deadline_s: float) -> None:
+        """Take a network card away; one that is gone, with or without its machine, is fine.
+
+        The guest must let go of it: HostFailed when it does not in time. The card stays then, and may go later.
+        """
 
     async def running(self) -> dict[str, str]:
         """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""

@@ -103,7 +103,6 @@ def refuse_what_is_not_offered(wanted: NewSandbox) -> None:
     """Refuse rather than ignore: a sandbox that lacks what was asked for would be a broken promise."""
     asked = {
         "egress": bool(wanted.egress) and wanted.egress != ("*",),
-        "networks": bool(wanted.networks),
         "disks": bool(wanted.disks),
         "ingress_enabled": wanted.ingress_enabled,
         "auto_pause_after_seconds": wanted.auto_pause_after_seconds is not None,

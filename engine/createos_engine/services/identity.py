@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from createos_engine.drivers.channel.agent import AgentClient, Identity, InterfaceConfig
 from createos_engine.drivers.channel.answers import printable
 from createos_engine.errors import GuestFailed
+from createos_engine.services.names import DOMAIN
 from createos_engine.services.naming import machine_uuid
 from createos_engine.services.network import Network
 from createos_engine.words import Sandbox
@@ -62,7 +63,7 @@ class Identities:
             clock_unix_ns=time.time_ns(),
             entropy=os.urandom(_ENTROPY_BYTES),
             dns_servers=self._network.resolvers,
-            dns_search=(),
+            dns_search=(DOMAIN,),
             interfaces=(interface,),
             machine_id=machine_uuid(sandbox.id).replace("-", ""),
             renew=bool(replaces_mac),

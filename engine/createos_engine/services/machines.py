@@ -22,7 +22,8 @@ from createos_engine.services.console import last_lines
 from createos_engine.services.identity import Identities
 from createos_engine.services.manifest import write_manifest
 from createos_engine.services.manifests import Origin
-from createos_engine.services.naming import machine_uuid
+from createos_engine.services.members import Members
+from createos_engine.services.naming import machine_name, machine_uuid
 from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles
 from createos_engine.services.steps import Step, Steps
@@ -54,6 +55,7 @@ class Machines:
         disks: Disks,
         network: Network,
         identities: Identities,
+        members: Members,
         agents: Agents,
         paths: Paths,
         instance: str,
@@ -63,6 +65,7 @@ class Machines:
         self._disks = disks
         self._network = network
         self._identities = identities
+        self._members = members
         self._agents = agents
         self._steps = steps
         self._paths = paths
@@ -104,6 +107,9 @@ class Machines:
                 watch.lap("identity")
             except HostFailed as exc:
                 raise await self._explained(exc, sandbox, files.accelerator) from exc
+            undo.push_async_callback(self._members.sever_all, sandbox.id)
+            await self._members.plug_all(sandbox.id)
+            watch.lap("networks")
             undo.pop_all()
         log.info("machine booted", sandbox=sandbox.id, **watch.laps)
 
@@ -138,6 +144,9 @@ class Machines:
             self._steps.reach(Step.RESTORE_IDENTITY)
             await self._network.connect(sandbox.slot)
             watch.lap("link")
+            undo.push_async_callback(self._members.sever_all, sandbox.id)
+            await self._members.adopt(sandbox.id)
+            watch.lap("networks")
             undo.pop_all()
         log.info("machine restored", sandbox=sandbox.id, **watch.laps)
         return receipt
@@ -149,7 +158,11 @@ class Machines:
         return {}
 
     async def save(self, sandbox_id: str, to: Path) -> None:
-        """Write the memory of a running sandbox to a file and end its machine; it goes on if that fails."""
+        """Write the memory of a running sandbox to a file and end its machine; `go_on` takes it back if that fails.
+
+        What is saved has no card of a private network: what is restored gets those of the networks it is on by then.
+        """
+        await self._members.pull_all(sandbox_id)
         await self._agents.disconnect(sandbox_id)
         await self._hypervisor.save(self.name(sandbox_id), to)
 
@@ -167,11 +180,13 @@ class Machines:
         await self._network.connect(sandbox.slot)
         await self._agents.connect(sandbox.id, deadline_s=deadline_s)
         self.record(sandbox)
+        await self._members.adopt(sandbox.id)
 
     async def remove(self, sandbox: Sandbox) -> None:
         """End the machine and its link; the disk stays."""
         await self._agents.disconnect(sandbox.id)
         await self._hypervisor.destroy(self.name(sandbox.id))
+        await self._members.sever_all(sandbox.id)
         await self._network.disconnect(sandbox.slot)
         self._paths.sandbox(sandbox.id).channel.unlink(missing_ok=True)
 
@@ -185,7 +200,7 @@ class Machines:
 
     def name(self, sandbox_id: str) -> str:
         """Return the domain's name."""
-        return f"createos-{self._instance}-{sandbox_id}"
+        return machine_name(self._instance, sandbox_id)
 
     def record(self, sandbox: Sandbox) -> None:
         """Write the sandbox's row beside its disk, when it has one (yet)."""

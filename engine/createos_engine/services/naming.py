@@ -26,6 +26,11 @@ def sandbox_id() -> str:
     return f"sb-{ULID()}".lower()
 
 
+def network_id() -> str:
+    """Return a new id of a private network."""
+    return f"net-{ULID()}".lower()
+
+
 def machine_uuid(sandbox_id: str) -> str:
     """Return the UUID of a sandbox's machine: the same 128 bits as its ULID."""
     return str(ULID.from_str(sandbox_id.rpartition("-")[2].upper()).to_uuid())
@@ -44,6 +49,11 @@ def golden_id() -> str:
 def checkpoint_id() -> str:
     """Return a new id of a checkpoint."""
     return f"cp-{ULID()}".lower()
+
+
+def machine_name(instance: str, sandbox_id: str) -> str:
+    """Return the name of a sandbox's machine, which carries the engine's tag."""
+    return f"createos-{instance}-{sandbox_id}"
 
 
 def random_name() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address
 
 from createos_netconfig.addresses import GATEWAY_V4, GATEWAY_V6, Endpoint, Pool
 from createos_netconfig.errors import NetconfigError
@@ -38,41 +39,47 @@ class Network:
         """Return the interface name, MAC and addresses of a slot."""
         return self._pool.endpoint(self._instance, slot)
 
+    def slot_of(self, address: IPv4Address | IPv6Address) -> int | None:
+        """Return the slot that an address of a sandbox was made from; None for any other address."""
+        network = self._pool.v4 if address.version == 4 else self._pool.v6
+        slot = int(address) - int(network.network_address) - 1
+        return slot if address in network and 1 <= slot <= self.capacity else None
+
     async def install(self) -> None:
         """Put the base rules in place with the members they have; must come before the first tap."""
-        with _netconfig_errors("the firewall could not be set up"):
+        with netconfig_errors("the firewall could not be set up"):
             self._firewall.install(await self._gateway.open())
             self._links.enable_forwarding()
 
     async def enable_loopback(self) -> None:
         """Bring lo up, which a new network namespace does not do; the TCP API listens there."""
-        with _netconfig_errors("lo could not be brought up"):
+        with netconfig_errors("lo could not be brought up"):
             await self._links.enable_loopback()
 
     async def prepare(self, slot: int) -> None:
         """Make a tap that nothing passes: it is down and not admitted. `connect` opens it."""
         endpoint = self.endpoint(slot)
-        with _netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
+        with netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
             self._firewall.expel(endpoint)
             await self._links.add_closed_tap(endpoint.interface)
 
     async def connect(self, slot: int) -> None:
         """Make the tap and admit it. Rules match on the prefix of the name, so a tap not yet admitted is refused."""
         endpoint = self.endpoint(slot)
-        with _netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
+        with netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
             self._firewall.admit(endpoint)
             await self._links.add_tap(endpoint)
 
     async def disconnect(self, slot: int) -> None:
         """Remove the tap, then its rules; what is gone already is fine."""
         endpoint = self.endpoint(slot)
-        with _netconfig_errors(f"the network interface {endpoint.interface} could not be removed"):
+        with netconfig_errors(f"the network interface {endpoint.interface} could not be removed"):
             await self._links.remove_tap(endpoint.interface)
             self._firewall.expel(endpoint)
 
     async def connected(self) -> frozenset[int]:
         """Return the slots that have a tap or rules."""
-        with _netconfig_errors("the network interfaces could not be listed"):
+        with netconfig_errors("the network interfaces could not be listed"):
             names = await self._links.taps() | self._firewall.members()
         return frozenset(self._instance.slot(name) for name in names)
 
@@ -80,12 +87,13 @@ class Network:
         """Remove every tap and rule of this engine."""
         for slot in await self.connected():
             await self.disconnect(slot)
-        with _netconfig_errors("the firewall could not be removed"):
+        with netconfig_errors("the firewall could not be removed"):
             self._firewall.remove()
 
 
 @contextmanager
-def _netconfig_errors(doing: str) -> Iterator[None]:
+def netconfig_errors(doing: str) -> Iterator[None]:
+    """Turn NetconfigError into HostFailed, once."""
     try:
         yield
     except NetconfigError as exc:

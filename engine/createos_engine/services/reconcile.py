@@ -18,6 +18,7 @@ from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import RECONNECT_DEADLINE_S, Losses
 from createos_engine.services.machines import Machines
 from createos_engine.services.network import Network
+from createos_engine.services.networks import Networks
 from createos_engine.services.plan import WITHOUT_MACHINE, HostFacts, Plan, plan
 from createos_engine.services.remains import Remains
 from createos_engine.services.sandboxes import Sandboxes
@@ -44,6 +45,7 @@ class Reconciler:
         machines: Machines,
         agents: Agents,
         sandboxes: Sandboxes,
+        networks: Networks,
         losses: Losses,
         locks: SandboxLocks,
         paths: Paths,
@@ -57,6 +59,7 @@ class Reconciler:
         self._machines = machines
         self._agents = agents
         self._sandboxes = sandboxes
+        self._networks = networks
         self._losses = losses
         self._locks = locks
         self._paths = paths
@@ -82,6 +85,7 @@ class Reconciler:
             await self._attempt(f"leftover directory {sandbox_id}", self._machines.erase(sandbox_id))
         for name in todo.unknown_directories:
             log.warning("a directory belongs to no sandbox; it is left alone", path=str(self._paths.sandboxes / name))
+        await self._attempt("private networks", self._networks.reconcile())
         for row in self._store.in_states({State.RUNNING}):
             if trim(self._paths.sandbox(row.id).console):
                 log.info("console log cut short", sandbox=row.id)

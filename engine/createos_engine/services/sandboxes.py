@@ -14,12 +14,14 @@ import structlog
 
 from createos_engine.errors import Conflict, EngineError
 from createos_engine.lifecycle import TERMINAL
+from createos_engine.network_words import PrivateNetwork
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
 from createos_engine.services.background import Background
 from createos_engine.services.drafts import Drafts, refuse_what_is_not_offered
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.machines import Machines
 from createos_engine.services.network import Network
+from createos_engine.services.networks import Networks
 from createos_engine.services.progress import BootFiles, Progress
 from createos_engine.services.remains import Remains
 from createos_engine.services.snapshots import Snapshots
@@ -39,6 +41,7 @@ class Sandboxes:
         machines: Machines,
         network: Network,
         drafts: Drafts,
+        networks: Networks,
         locks: SandboxLocks,
         background: Background,
         progress: Progress,
@@ -50,6 +53,7 @@ class Sandboxes:
         self._machines = machines
         self._network = network
         self._drafts = drafts
+        self._networks = networks
         self._locks = locks
         self._background = background
         self._progress = progress
@@ -68,12 +72,13 @@ class Sandboxes:
         """
         files = self._progress.require_ready()
         draft, base = self._drafts.draft(user, wanted)
+        joined = self._networks.wanted(user, wanted.networks)
         async with self._admission:
             self._admit(draft)
             row = await self._store.insert(
                 draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
             )
-        task = self._background.start(f"create {row.id}", self._bring_up(row, base.path, files))
+        task = self._background.start(f"create {row.id}", self._bring_up(row, base.path, files, joined))
         self._creating[row.id] = task
         task.add_done_callback(lambda _: self._creating.pop(row.id, None))
         try:
@@ -143,10 +148,11 @@ class Sandboxes:
         require_memory(draft.mem_mib, promised_mib=promised, reserve_mib=reserve, available_mib=available_memory_mib())
         require_space(self._settings.state_dir, self._settings.disk_reserve_mib)
 
-    async def _bring_up(self, row: Sandbox, base: Path, files: BootFiles) -> Sandbox:
+    async def _bring_up(self, row: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork]) -> Sandbox:
         begun = perf_counter()
         async with self._locks.hold(row.id):
             try:
+                await self._networks.join(row, joined)
                 async with self._boots:
                     await self._machines.boot(row, base, files, deadline_s=self._settings.boot_deadline_s)
             except EngineError as exc:

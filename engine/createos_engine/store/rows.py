@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 
@@ -18,3 +19,9 @@ def to_time(text: str) -> datetime:
 def optional_time(text: str | None) -> datetime | None:
     """Return the time of a column that may be NULL."""
     return None if text is None else to_time(text)
+
+
+def first_free(taken: Iterable[int], capacity: int) -> int | None:
+    """Return the lowest number of 1..capacity that is not taken; None when all are."""
+    used = set(taken)
+    return next((number for number in range(1, capacity + 1) if number not in used), None)

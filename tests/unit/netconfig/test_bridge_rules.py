@@ -20,7 +20,7 @@ PORT = POOL.segment(ONE, 1).port(ONE, 3, 2)
     ("name", "commands"),
     [
         ("bridge_install", bridge_rules.install(ONE, [PORT])),
-        ("bridge_expel", bridge_rules.expel(ONE, PORT)),
+        ("bridge_expel", bridge_rules.expel(ONE, PORT.slot)),
         ("bridge_routed", bridge_rules.routed(ONE)),
     ],
 )

@@ -71,7 +71,7 @@ def _devices(domain: ET.Element, machine: Machine, qemu_binary: str) -> None:
     ET.SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
     for index in range(1, _OWN_PORTS + SPARE_PORTS + 1):
         ET.SubElement(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
-    _interface(devices, machine)
+    devices.append(_interface(machine.mac, machine.tap))
     serial = ET.SubElement(devices, "serial", type="file")
     # Appending lets the engine cut the log short while QEMU has it open (services/console.py).
     ET.SubElement(serial, "source", path=str(machine.console), append="on")
@@ -92,9 +92,21 @@ def _disk(devices: ET.Element, machine: Machine) -> None:
     ET.SubElement(disk, "target", dev=ROOT_DISK, bus="virtio")
 
 
-def _interface(devices: ET.Element, machine: Machine) -> None:
-    interface = ET.SubElement(devices, "interface", type="ethernet")
-    ET.SubElement(interface, "mac", address=machine.mac)
-    ET.SubElement(interface, "target", dev=machine.tap, managed="no")
+def interface_xml(mac: str, tap: str) -> str:
+    """Return a network card by itself, as libvirt plugs and unplugs it."""
+    return ET.tostring(_interface(mac, tap), encoding="unicode")
+
+
+def macs(xml: str) -> frozenset[str]:
+    """Return the MACs of all network cards of a domain."""
+    found = ET.fromstring(xml).iterfind("./devices/interface/mac")
+    return frozenset(mac.get("address", "") for mac in found)
+
+
+def _interface(mac: str, tap: str) -> ET.Element:
+    interface = ET.Element("interface", type="ethernet")
+    ET.SubElement(interface, "mac", address=mac)
+    ET.SubElement(interface, "target", dev=tap, managed="no")
     ET.SubElement(interface, "model", type="virtio")
     ET.SubElement(interface, "rom", enabled="no")
+    return interface

@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 import libvirt
 import structlog
 
-from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Stopped
-from createos_engine.drivers.libvirt import saving
+from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Nic, Stopped
+from createos_engine.drivers.libvirt import cards, saving
 from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, ROOT_DISK, render
 from createos_engine.errors import HostFailed
@@ -79,6 +79,15 @@ class LibvirtHypervisor:
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what images that are saved here depend on."""
         return await saving.makeup(self._connection, accelerator)
+
+    async def plug(self, name: str, nic: Nic) -> None:
+        """Give a running machine a further network card; one that it has already is fine."""
+        await self._connection.call(f"a network card of {name} was not plugged in", lambda c: cards.plug(c, name, nic))
+
+    async def unplug(self, name: str, nic: Nic, *, deadline_s: float) -> None:
+        """Take a network card away; HostFailed when the guest does not let go of it in time."""
+        doing = f"a network card of {name} was not pulled"
+        await self._connection.call(doing, lambda c: cards.unplug(c, name, nic, deadline_s))
 
     async def running(self) -> dict[str, str]:
         """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""

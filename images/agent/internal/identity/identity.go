@@ -111,6 +111,22 @@ func renewHostKeys(request Request) ([]hostkeys.Key, error) {
 	return hostkeys.Renew("/etc/ssh", "root@"+request.Hostname, readKeysAgain)
 }
 
+// Connect brings up interfaces beside those of the identity: cards that were plugged in later. Nothing else changes.
+func Connect(request Request) (Report, error) {
+	if len(request.Interfaces) > maxInterfaces {
+		return Report{}, fmt.Errorf("at most %d interfaces are possible", maxInterfaces)
+	}
+	for _, wanted := range request.Interfaces {
+		if err := bringUp(wanted); err != nil {
+			return Report{}, fmt.Errorf("interface %s: %w", wanted.MAC, err)
+		}
+	}
+	for _, wanted := range request.Interfaces {
+		awaitCarrier(wanted.MAC)
+	}
+	return report(request)
+}
+
 func setClock(unixNS int64) error {
 	if unixNS == 0 {
 		return nil
@@ -120,6 +136,7 @@ func setClock(unixNS int64) error {
 }
 
 const (
+	maxInterfaces = 32
 	rndAddEntropy = 0x40085203 // RNDADDENTROPY, linux/random.h
 	rndReseed     = 0x5207     // RNDRESEEDCRNG
 	maxEntropy    = 512

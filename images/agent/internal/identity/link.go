@@ -9,7 +9,10 @@ import (
 	"time"
 )
 
-const linkWait = 5 * time.Second
+const (
+	linkWait    = 5 * time.Second
+	carrierWait = 2 * time.Second
+)
 
 // bringUp gives an interface its addresses and routes; the link comes up between the two, since routes need it.
 //
@@ -46,6 +49,20 @@ func bringUp(wanted Interface) error {
 		return fmt.Errorf("up: %w", err)
 	}
 	return addGateways(kernel, link.Index, wanted.Gateways)
+}
+
+// awaitCarrier waits until the kernel sends on a card that was plugged in: what it is given before that is lost.
+func awaitCarrier(mac string) {
+	link, err := byMAC(mac)
+	if err != nil {
+		return
+	}
+	for end := time.Now().Add(carrierWait); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		state, err := os.ReadFile("/sys/class/net/" + link.Name + "/operstate")
+		if err != nil || string(state) == "up\n" {
+			return
+		}
+	}
 }
 
 func addGateways(kernel *netlink, index int, gateways []string) error {

@@ -16,6 +16,7 @@ from createos_engine.services.background import Background
 from createos_engine.services.layers import Layers
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.network import Network
+from createos_engine.services.networks import Networks
 from createos_engine.services.progress import Progress
 from createos_engine.services.remains import Remains
 from createos_engine.services.sandboxes import Sandboxes
@@ -24,6 +25,8 @@ from createos_engine.services.steps import Steps
 from createos_engine.settings import Settings
 from createos_engine.store.accounts import AccountStore
 from createos_engine.store.database import Database
+from createos_engine.store.memberships import MembershipStore
+from createos_engine.store.networks import NetworkStore
 from createos_engine.store.sandboxes import SandboxStore
 from createos_engine.words import NewSandbox, Sandbox, User
 from createos_netconfig.addresses import Pool
@@ -31,6 +34,7 @@ from createos_netconfig.names import Instance
 
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.machines import FILES, FakeMachines
+from tests.fakes.members import FakeMembers
 from tests.fakes.rows import sandbox
 
 
@@ -46,6 +50,9 @@ class World:
     locks: SandboxLocks
     user: User
     remains: Remains
+    networks: Networks
+    members: FakeMembers
+    memberships: MembershipStore
 
     async def running(self, name: str = "demo-box") -> Sandbox:
         """Return a sandbox that was created."""
@@ -79,6 +86,10 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
     store, machines, locks = SandboxStore(database), FakeMachines(), SandboxLocks()
     background, progress = Background(), Progress()
     progress.ready(FILES)
+    members, memberships = FakeMembers(), MembershipStore(database)
+    networks = Networks(
+        NetworkStore(database), memberships, store, cast("Any", members), locks, background, most_per_user=3
+    )
     paths = Paths(tmp_path, tmp_path)
     make_directories(paths)
     snapshots, layers = Snapshots(paths, FakeHypervisor(), Steps()), Layers(Disks(), paths, Steps())
@@ -88,6 +99,7 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
         cast("Any", machines),
         network,
         cast("Any", _Drafts()),
+        networks,
         locks,
         background,
         progress,
@@ -96,7 +108,7 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
         remains,
     )
     user = await AccountStore(database).by_uid(0, "root")
-    yield World(store, machines, sandboxes, progress, background, locks, user, remains)
+    yield World(store, machines, sandboxes, progress, background, locks, user, remains, networks, members, memberships)
     machines.refuse = ""
     machines.go.set()
     await background.close()

@@ -64,7 +64,6 @@ def test_a_bare_wish_gets_every_default(drafts: Drafts) -> None:
         ({"region": "mars"}, "region", "this server is local"),
         ({"host_id": "host-b"}, "host_id", "this host is host-a"),
         ({"egress": ("example.org",)}, "egress", "does not offer egress yet"),
-        ({"networks": ("net",)}, "networks", "does not offer networks yet"),
         ({"disks": ("data",)}, "disks", "does not offer disks yet"),
         ({"ingress_enabled": True}, "ingress_enabled", "does not offer ingress_enabled yet"),
         ({"auto_pause_after_seconds": 60}, "auto_pause_after_seconds", "does not offer auto_pause"),

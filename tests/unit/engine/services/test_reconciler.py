@@ -57,6 +57,7 @@ class Host:
             machines,
             agents,
             world.sandboxes,
+            world.networks,
             losses,
             world.locks,
             paths,

@@ -1,0 +1,139 @@
+"""Private networks with real guests: who reaches whom, live and across the death of the daemon."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
+
+PORT = "8080"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[LiveEngine]:
+    """A daemon of its own: it is killed here."""
+    with live_engine() as engine:
+        engine.call("POST", "/v1/networks", {"name": "lan"})
+        engine.call("POST", "/v1/networks", {"name": "other"})
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def pair(engine: LiveEngine) -> tuple[Box, Box]:
+    """Two sandboxes that answer with their name; the first was created on `lan`, the second was put on it."""
+    one, two = engine.create(name="one", networks=[{"id": "lan"}]), engine.create(name="two")
+    for box in (one, two):
+        box.sh(f"mkdir -p /www; echo {box.row['name']} > /www/index.html; httpd -p 0.0.0.0:{PORT} -h /www")
+    attach(two, "lan")
+    return one, two
+
+
+def attach(box: Box, network: str) -> None:
+    answer = box.engine.call("POST", f"/v1/sandboxes/{box.id}/networks", {"id": network})
+    assert answer["ok"] is True
+
+
+def detach(box: Box, network: str) -> None:
+    box.engine.call("DELETE", f"/v1/sandboxes/{box.id}/networks/{network}")
+
+
+def address(box: Box, network: str = "lan") -> str:
+    """Return a member's address on a network."""
+    members = box.engine.call("GET", f"/v1/networks/{network}")["members"]
+    return str(next(member["ip"] for member in members if member["sandbox_id"] == box.id))
+
+
+def read(box: Box, host: str) -> str:
+    """Return what the web server at *host* says to *box*; empty when there is no answer."""
+    result = box.exec("nc", "-w", "2", host, PORT, stdin="GET / HTTP/1.0\r\n\r\n")
+    return str(result["stdout"]).rpartition("\r\n")[2].strip()
+
+
+def test_members_reach_each_other_by_both_families(pair: tuple[Box, Box]) -> None:
+    one, two = pair
+    v6 = two.sh("ip -6 addr show dev eth1 scope global").split("inet6 ")[1].split("/")[0]
+
+    assert (read(one, address(two)), read(two, address(one))) == ("two", "one")
+    assert one.exec("ping", "-c", "1", "-W", "3", v6)["exit_code"] == 0
+
+
+def test_attaching_again_changes_nothing(pair: tuple[Box, Box]) -> None:
+    before = address(pair[1])
+
+    attach(pair[1], "lan")
+
+    assert address(pair[1]) == before
+    assert len(pair[1].sh("ls /sys/class/net").split()) == 3
+
+
+def test_a_member_of_another_network_is_not_reached(pair: tuple[Box, Box]) -> None:
+    one, two = pair
+    attach(two, "other")
+    route = f"{address(two, 'other')}/32 dev eth1"
+
+    one.sh(f"ip route add {route}")
+
+    assert read(one, address(two, "other")) == ""
+    one.sh(f"ip route del {route}")
+    detach(two, "other")
+
+
+def test_a_network_that_was_left_is_out_of_reach_at_once(pair: tuple[Box, Box]) -> None:
+    one, two = pair
+    its_address = address(two)
+
+    detach(two, "lan")
+
+    assert read(one, its_address) == ""
+    assert two.sh("ls /sys/class/net").split() == ["eth0", "lo"]
+    attach(two, "lan")
+    assert read(one, address(two)) == "two"
+
+
+def test_another_address_or_mac_than_its_own_gets_nowhere(pair: tuple[Box, Box]) -> None:
+    one, two = pair
+    ping = ("ping", "-c", "1", "-W", "2")
+    one.sh("ip addr add 10.78.0.200/24 dev eth1")
+    forged = one.exec(*ping, "-I", "10.78.0.200", address(two))["exit_code"]
+    one.sh("ip addr del 10.78.0.200/24 dev eth1")
+
+    assert forged != 0
+    assert one.exec(*ping, address(two))["exit_code"] == 0
+
+
+def test_nothing_of_the_host_is_on_the_network(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
+    one = pair[0]
+
+    assert one.exec("ping", "-c", "1", "-W", "1", "-I", "eth1", "169.254.77.1")["exit_code"] != 0
+    assert one.exec("arping", "-c", "1", "-w", "1", "-I", "eth1", "169.254.77.1")["exit_code"] != 0
+
+
+def test_a_network_in_use_is_not_deleted(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
+    answer = engine.http.delete("/v1/networks/lan")
+
+    assert (answer.status_code, "used by 2 sandboxes" in answer.text) == (409, True)
+
+
+def test_networks_outlive_the_daemon(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
+    one, two = pair
+    engine.signal(signal.SIGKILL)
+    links = engine.private_links()
+
+    engine.start()
+
+    assert engine.private_links() == links
+    wait_for(lambda: read(one, address(two)) == "two", 20, "the members do not reach each other again")
+    detach(two, "lan")
+    assert two.sh("ls /sys/class/net").split() == ["eth0", "lo"]
+    attach(two, "lan")
+
+
+def test_a_destroyed_member_leaves_the_network(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
+    pair[1].destroy()
+
+    members = engine.call("GET", "/v1/networks/lan")["members"]
+    assert [member["name"] for member in members] == ["one"]
+    assert len([name for name in engine.private_links() if name.startswith(f"c{engine.instance}p")]) == 1
