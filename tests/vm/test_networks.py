@@ -52,6 +52,12 @@ def read(box: Box, host: str) -> str:
     return str(result["stdout"]).rpartition("\r\n")[2].strip()
 
 
+def become(box: Box, verb: str, state: str) -> None:
+    """Pause or resume, and wait until that is done."""
+    box.engine.call("POST", f"/v1/sandboxes/{box.id}/{verb}")
+    wait_for(lambda: box.view()["status"] == state, 60, f"{verb} did not end in {state}: {box.view()}")
+
+
 def test_members_reach_each_other_by_both_families(pair: tuple[Box, Box]) -> None:
     one, two = pair
     v6 = two.sh("ip -6 addr show dev eth1 scope global").split("inet6 ")[1].split("/")[0]
@@ -115,6 +121,39 @@ def test_a_network_in_use_is_not_deleted(engine: LiveEngine, pair: tuple[Box, Bo
     answer = engine.http.delete("/v1/networks/lan")
 
     assert (answer.status_code, "used by 2 sandboxes" in answer.text) == (409, True)
+
+
+@pytest.mark.parametrize("name", ["two", "two.fc.local", "two.lan.fc.local", "the id"])
+def test_a_peer_is_found_by_its_names(pair: tuple[Box, Box], name: str) -> None:
+    one, two = pair
+    asked = f"{two.id}.fc.local" if name == "the id" else name
+
+    assert address(two) in one.sh(f"nslookup {asked} 2>&1 || true")
+
+
+def test_a_name_of_another_network_is_not_known(pair: tuple[Box, Box]) -> None:
+    one, two = pair
+    attach(two, "other")
+
+    answer = one.sh("nslookup two.other.fc.local 2>&1 || true")
+
+    assert (address(two, "other") in answer, "NXDOMAIN" in answer) == (False, True)
+    detach(two, "other")
+
+
+def test_a_network_is_kept_over_pause_and_resume(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
+    one, two = pair
+    before = address(two)
+    become(two, "pause", "paused")
+    ports = {name for name in engine.private_links() if name.startswith(f"c{engine.instance}p")}
+    while_paused = engine.call("GET", "/v1/networks/lan")["members"]
+
+    become(two, "resume", "running")
+
+    assert len(ports) == 1
+    assert [member["status"] for member in while_paused] == ["running", "paused"]
+    assert address(two) == before
+    assert (read(one, before), read(two, address(one))) == ("two", "one")
 
 
 def test_networks_outlive_the_daemon(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
