@@ -10,12 +10,17 @@ from typing import Any
 import typer
 import typer.main
 
-from createos_cli.commands import accounts, catalog, create, edit, exec, remove, sandboxes
+from createos_cli.commands import accounts, catalog, completion, create, edit, exec, remove, sandboxes, self
 from createos_cli.errors import Cancelled, CliError, Usage
-from createos_cli.groups import HELP_FLAGS, AliasGroup, RootGroup
+from createos_cli.groups import RootGroup, command_group
 from createos_cli.session import Session
 
 PROGRAM = "createos"
+EXAMPLES = """\b
+Examples:
+  createos sandbox create
+  createos sandbox shapes
+  createos sandbox create --help"""
 SANDBOX_EXAMPLES = """\b
 Examples:
   createos sandbox create --shape s-1vcpu-256mb --name my-box
@@ -26,13 +31,14 @@ Examples:
 
 def build() -> typer.Typer:
     """Return the program with all its commands."""
-    app = _group(RootGroup, epilog="\b\nStart here:\n  createos sandbox shapes\n  createos sandbox create --help")
-    sandbox = _group(AliasGroup, epilog=SANDBOX_EXAMPLES)
+    app = command_group("Run Linux virtual machines as sandboxes on this host.", EXAMPLES, RootGroup)
+    sandbox = command_group("Create sandboxes, run programs in them, remove them.", SANDBOX_EXAMPLES)
     for module in (create, sandboxes, edit, remove, exec, catalog):
         module.register(sandbox)
+    for group in (sandbox, app):
+        group.add_typer(self.group(), name="self")
     accounts.register(app)
-    app.callback()(_program_help)
-    sandbox.callback()(_sandbox_help)
+    completion.register(app)
     app.add_typer(sandbox, name="sandbox|sb")
     return app
 
@@ -53,34 +59,6 @@ def invoke(session: Session, words: Sequence[str]) -> int:
         raise Cancelled from exc
     session.output.write(help_text.getvalue().encode())
     return code if isinstance(code, int) else 0
-
-
-def _group(cls: type[AliasGroup], epilog: str) -> typer.Typer:
-    return typer.Typer(
-        cls=cls,
-        epilog=epilog,
-        add_completion=False,
-        invoke_without_command=True,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={**HELP_FLAGS, "max_content_width": 100},
-    )
-
-
-def _program_help(ctx: typer.Context) -> None:
-    """Run Linux virtual machines as sandboxes on this host."""
-    _help_without_command(ctx)
-
-
-def _sandbox_help(ctx: typer.Context) -> None:
-    """Create sandboxes, run programs in them, remove them."""
-    _help_without_command(ctx)
-
-
-def _help_without_command(ctx: typer.Context) -> None:
-    if ctx.invoked_subcommand is None:
-        session: Session = ctx.obj
-        session.output.lines([ctx.get_help()])
 
 
 def _translated(exc: typer.TyperException) -> CliError:

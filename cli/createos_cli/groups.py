@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from createos_cli.argv import GLOBAL_FLAGS, hoist_exec
 from createos_cli.errors import Usage
+from createos_cli.session import Session
 
 NEAR = 2
 HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
@@ -68,6 +70,28 @@ class ExecCommand(TyperCommand):
         flags, sandbox, command = hoist_exec(args)
         words = [sandbox, *command] if sandbox or command else []
         return super().parse_args(ctx, [*flags, "--", *words])
+
+
+def command_group(sentence: str, examples: str, cls: type[AliasGroup] = AliasGroup) -> typer.Typer:
+    """Return an empty group of commands; called without one it prints its help and ends well (cli-behaviour 1.5)."""
+    group = typer.Typer(
+        cls=cls,
+        help=sentence,
+        epilog=examples,
+        add_completion=False,
+        invoke_without_command=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={**HELP_FLAGS, "max_content_width": 100},
+    )
+    group.callback()(_help_without_command)
+    return group
+
+
+def _help_without_command(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        session: Session = ctx.obj
+        session.output.lines([ctx.get_help()])
 
 
 def distance(left: str, right: str) -> int:

@@ -19,6 +19,7 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 VERSION_WORDS = (["--version"], ["-v"], ["version"])
 JSON = "json"
+NAMES = "__names"
 
 
 def run() -> int:
@@ -89,6 +90,10 @@ def _dispatch(words: list[str], flags: Globals, output: Output, around: Surround
 
         if call := plain_call(words[2:]):
             return execute(session, call)
+    if words[:1] == [NAMES]:
+        from createos_cli.names import print_names
+
+        return print_names(session, words[1:])
     from createos_cli.app import invoke
 
     return invoke(session, words)

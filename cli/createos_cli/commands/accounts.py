@@ -23,9 +23,9 @@ Examples:
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command("login", epilog=LOGIN_EXAMPLES)(login)
-    app.command("logout")(logout)
-    app.command("whoami")(whoami)
-    app.command("version")(version)
+    app.command("logout", epilog=_examples("createos logout"))(logout)
+    app.command("whoami", epilog=_examples("createos whoami", "createos whoami --output json | jq -r .user_id"))(whoami)
+    app.command("version", epilog=_examples("createos version", "createos --version"))(version)
 
 
 def login(
@@ -63,6 +63,10 @@ def version(ctx: typer.Context) -> None:
 
     session: Session = ctx.obj
     session.output.lines([f"createos {installed_version()}"])
+
+
+def _examples(*lines: str) -> str:
+    return "\n  ".join(("\b\nExamples:", *lines))
 
 
 def _new_token(session: Session) -> str:

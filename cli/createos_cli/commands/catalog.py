@@ -15,11 +15,20 @@ ALL_ROWS = 500
 SHAPE_COLUMNS = (Column("ID"), Column("vCPU"), Column("RAM"), Column("Default disk"))
 IMAGE_COLUMNS = (Column("Name"), Column("Description"), Column("Status"))
 
+SHAPES_EXAMPLES = """\b
+Examples:
+  createos sandbox shapes
+  createos sandbox shapes --output json | jq -r '.[].id'"""
+ROOTFS_EXAMPLES = """\b
+Examples:
+  createos sandbox rootfs
+  createos sandbox rootfs --output json | jq -r .default"""
+
 
 def register(group: typer.Typer) -> None:
     """Add the commands of this file."""
-    group.command("shapes")(shapes)
-    group.command("rootfs|images")(rootfs)
+    group.command("shapes", epilog=SHAPES_EXAMPLES)(shapes)
+    group.command("rootfs|images", epilog=ROOTFS_EXAMPLES)(rootfs)
 
 
 def shapes(ctx: typer.Context) -> None:
