@@ -74,13 +74,29 @@ class Client:
 
     def stream(self, path: str, body: JsonObject) -> Iterator[JsonObject]:
         """POST and return the NDJSON frames as they come; lines that are not JSON objects are left out."""
+        return self._frames("POST", path, body)
+
+    def follow(self, path: str, **query: object) -> Iterator[JsonObject]:
+        """GET the NDJSON frames of a path as they come."""
+        return self._frames("GET", f"{path}?{urlencode(query)}", None)
+
+    def text(self, path: str, **query: object) -> Iterable[bytes]:
+        """GET what is no JSON, in pieces."""
+        return self._opened("GET", f"{path}?{urlencode(query)}" if query else path, None).pieces
+
+    def _frames(self, method: str, path: str, body: JsonObject | None) -> Iterator[JsonObject]:
+        pieces = self._opened(method, path, body).pieces
+        return (frame for line in lines(pieces) if isinstance(frame := _decode(line), dict))
+
+    def _opened(self, method: str, path: str, body: JsonObject | None) -> Response:
+        """Return an answer that is read while it comes, or raise what the server refuses."""
         began = monotonic()
-        response = self._send("POST", path, body, HEARTBEAT_S)
+        response = self._send(method, path, body, HEARTBEAT_S)
         if self._trace:
             self._trace.answered(response, monotonic() - began, None)
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise failure(response, _decode(b"".join(response.pieces)))
-        return (frame for line in lines(response.pieces) if isinstance(frame := _decode(line), dict))
+        return response
 
     def upgrade(self, path: str, protocol: str = "tcp-tunnel") -> Upgraded:
         """POST and take the connection over (wire-api 9.1); whoever gets it closes the socket."""

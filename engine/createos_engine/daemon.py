@@ -116,6 +116,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     def reconcile_again() -> None:
         engine.background.start("reconcile", engine.reconciler.run())
 
+    engine.templates.resume()
     engine.connection.on_back(reconcile_again)
     engine.background.every(settings.reconcile_every_s, "reconcile", engine.reconciler.run)
     engine.background.every(settings.reconcile_every_s, "resizes", engine.resizes.complete)

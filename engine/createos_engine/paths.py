@@ -14,7 +14,8 @@ state_dir/                     0711: QEMU's user must pass through, nobody else 
 │   └── <id>/                  of a sandbox (its id), a checkpoint (cp-…) or a golden snapshot (golden-…)
 │       ├── memory             libvirt's save image; forks of one source share it as hard links
 │       └── manifest.json      what belongs to it: disk, digests, and what it can be restored with
-└── layers/<id>.qcow2          0710, of QEMU's group: frozen disks, which overlays and snapshots stand on
+├── layers/<id>.qcow2          0710, of QEMU's group: frozen disks, which overlays and snapshots stand on
+└── templates/<id>/<n>.log    what attempt n to build a template printed, JSON lines (0600)
 run_dir/
 ├── createosd.sock             the API
 ├── createosd.pid              pid of the daemon that owns state_dir
@@ -120,6 +121,10 @@ class Paths:
     def layers(self) -> Path:
         """Where the frozen disks are."""
         return self.state_dir / "layers"
+
+    def build_log(self, template_id: str, attempt: int) -> Path:
+        """Return the log of an attempt to build a template."""
+        return self.state_dir / "templates" / template_id / f"{attempt}.log"
 
     @property
     def api_socket(self) -> Path:

@@ -10,6 +10,8 @@ from datetime import timedelta
 from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 
+from createos_images.buildah import Buildah
+from createos_images.cache import Cache
 from createos_netconfig.addresses import Pool
 from createos_netconfig.bridge_firewall import BridgeFirewall
 from createos_netconfig.bridges import Bridges
@@ -33,6 +35,8 @@ from createos_engine.services.access_tokens import AccessTokens
 from createos_engine.services.accounts import Accounts
 from createos_engine.services.agents import Agents
 from createos_engine.services.background import Background
+from createos_engine.services.build_log import BuildLogs
+from createos_engine.services.builders import ImageBuilder
 from createos_engine.services.catalog import ImageCatalog
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.exec import Execs
@@ -41,6 +45,7 @@ from createos_engine.services.forks import Forks
 from createos_engine.services.guests import Guests
 from createos_engine.services.health import Health
 from createos_engine.services.identity import Identities
+from createos_engine.services.images import Images
 from createos_engine.services.layers import Layers
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import Losses
@@ -59,6 +64,7 @@ from createos_engine.services.sandboxes import Sandboxes
 from createos_engine.services.self_requests import SelfRequests
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.steps import Steps
+from createos_engine.services.templates import Templates
 from createos_engine.services.tunnels import Tunnels
 from createos_engine.settings import Settings
 from createos_engine.store.access_tokens import AccessTokenStore
@@ -68,6 +74,7 @@ from createos_engine.store.memberships import MembershipStore
 from createos_engine.store.networks import NetworkStore
 from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
+from createos_engine.store.templates import TemplateStore
 from createos_engine.words import State
 
 _MIB = 2**20
@@ -83,6 +90,7 @@ class Engine:
     sandboxes: Sandboxes
     reconciler: Reconciler
     resizes: Resizes
+    templates: Templates
     network: Network
     members: Members
     connection: LibvirtConnection
@@ -156,7 +164,8 @@ def _assemble(
     agents.on_lost(losses.agent_lost)
     host_id = f"host-{socket.gethostname()}"
     catalog = ImageCatalog(settings.cache_dir, settings.default_rootfs)
-    drafts = Drafts(store, catalog, region=settings.region, host_id=host_id)
+    templates = _templates(settings, paths, database, catalog, network, background)
+    drafts = Drafts(store, Images(catalog, templates), region=settings.region, host_id=host_id)
     networks = Networks(
         NetworkStore(database),
         memberships,
@@ -188,6 +197,7 @@ def _assemble(
             catalog=catalog,
             health=Health(store, progress, host_id=host_id, images=catalog.built),
             accounts=accounts,
+            templates=templates,
             resizes=resizes,
             files=Files(guests, limit_bytes=settings.file_limit_mib * _MIB),
             tunnels=Tunnels(guests),
@@ -215,11 +225,37 @@ def _assemble(
             keep_destroyed=keep,
         ),
         resizes=resizes,
+        templates=templates,
         network=network,
         members=members,
         connection=connection,
         background=background,
         progress=progress,
+    )
+
+
+def _templates(
+    settings: Settings,
+    paths: Paths,
+    database: Database,
+    catalog: ImageCatalog,
+    network: Network,
+    background: Background,
+) -> Templates:
+    buildah = Buildah(
+        Cache(settings.cache_dir),
+        quota_mib=settings.build_quota_mib,
+        memory_mib=settings.build_memory_mib,
+        timeout_s=settings.build_timeout_s,
+    )
+    return Templates(
+        TemplateStore(database),
+        catalog,
+        ImageBuilder(buildah, network),
+        BuildLogs(paths),
+        background,
+        settings.cache_dir,
+        builds_at_once=settings.builds_at_once,
     )
 
 

@@ -76,6 +76,20 @@ def store_tree(
     return base
 
 
+def adopt_base(name: str, raw: Path, size_bytes: int, config: Mapping[str, Any], cache: Cache) -> Base:
+    """Make a base of a finished file system in the cache directory; it is found by its digest, not by its name."""
+    base_digest = digest.of_file(raw)
+    base = Base(name, base_digest, cache.bases / f"{base_digest}.raw", size_bytes, _config(config), "")
+    publish_text(_described(base), base.path.with_suffix(".json"))
+    publish(raw, base.path)
+    return base
+
+
+def base_by_digest(name: str, base_digest: str, cache: Cache) -> Base | None:
+    """Return the base with this digest, or None when its file is gone."""
+    return _read(cache, name, base_digest)
+
+
 def _current(name: str, cache: Cache, wanted: Recipe) -> Base | None:
     found = find_base(name, cache)
     return found if found and found.recipe == wanted.digest else None
@@ -107,7 +121,13 @@ def _read(cache: Cache, name: str, known: str) -> Base | None:
 
 
 def _parse(name: str, known: str, path: Path, said: Mapping[str, Any]) -> Base:
-    return Base(name, known, path, said["size_bytes"], ImageConfig(**said["config"]), said["recipe"])
+    return Base(name, known, path, said["size_bytes"], _config(said["config"]), said["recipe"])
+
+
+def _config(said: Mapping[str, Any]) -> ImageConfig:
+    """Read a configuration back; JSON has no tuples."""
+    known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    return ImageConfig(**known)
 
 
 def _described(base: Base) -> str:

@@ -13,6 +13,11 @@ def of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def of_text(text: str) -> str:
+    """Return the digest of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def of_files(root: Path, files: Iterable[Path]) -> str:
     """Return one digest of the names (below *root*) and bytes of *files*, in any order."""
     total = hashlib.sha256()

@@ -23,6 +23,9 @@ class ImageConfig:
     env: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = "/"
     user: str = ""
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,26 @@ class Links:
         with netlink_errors(f"{interface} could not be configured"):
             if await self._index(interface) is None:
                 make_tap(interface)
-            sysctl.harden(interface)
-            index = await self._up(interface)
-            await self._add_gateway(index, GATEWAY_V4, bits=_HOST_BITS[4], scope=_RT_SCOPE_LINK)
-            await self._add_route(index, endpoint.ipv4)
-            if sysctl.has_ipv6(interface):
-                await self._add_gateway(index, GATEWAY_V6, bits=_LINK_LOCAL_BITS, flags=_IFA_F_NODAD)
-                await self._add_route(index, endpoint.ipv6)
+            await self._open(endpoint)
+
+    async def lend_veth(self, endpoint: Endpoint, peer: str, pid: int) -> None:
+        """Make a link whose other end, named *peer*, is in the network namespace of a process and ends with it."""
+        interface = endpoint.interface
+        with netlink_errors(f"{interface} could not be lent to process {pid}"):
+            other = {"ifname": peer, "address": endpoint.mac, "net_ns_pid": pid}
+            await self._netlink.link("add", ifname=interface, kind="veth", peer=other)
+            await self._open(endpoint)
+
+    async def _open(self, endpoint: Endpoint) -> None:
+        """Give a link the gateway's addresses and the route to who is behind it."""
+        interface = endpoint.interface
+        sysctl.harden(interface)
+        index = await self._up(interface)
+        await self._add_gateway(index, GATEWAY_V4, bits=_HOST_BITS[4], scope=_RT_SCOPE_LINK)
+        await self._add_route(index, endpoint.ipv4)
+        if sysctl.has_ipv6(interface):
+            await self._add_gateway(index, GATEWAY_V6, bits=_LINK_LOCAL_BITS, flags=_IFA_F_NODAD)
+            await self._add_route(index, endpoint.ipv6)
 
     async def add_closed_tap(self, interface: str) -> None:
         """Make a persistent tap that is down and has no address; one that is there is closed."""

@@ -20,6 +20,7 @@ from createos_engine.api.ports import (
     ResumePort,
     SandboxPort,
     Services,
+    TemplatePort,
     TunnelsPort,
 )
 from createos_engine.errors import Invalid, NotFound, Unauthenticated
@@ -45,6 +46,7 @@ from tests.fakes.execs import FakeExecs
 from tests.fakes.networks import FakeNetworks
 from tests.fakes.rows import NOON, sandbox
 from tests.fakes.snapshots import FakeSnapshots
+from tests.fakes.templates import FakeTemplates
 
 KEY = "skp_test"
 ALICE = User("usr-1", "tester", NOON)
@@ -231,6 +233,7 @@ class FakeWorld:
         self.snapshots = FakeSnapshots(self.sandboxes)
         self.access_tokens = FakeAccessTokens(self.sandboxes)
         self.networks = FakeNetworks(self.sandboxes)
+        self.templates = FakeTemplates()
 
     @property
     def services(self) -> Services:
@@ -248,6 +251,7 @@ class FakeWorld:
         files: FilePort = self.files
         tunnels: TunnelsPort = self.tunnels
         networks: NetworkPort = self.networks
+        templates: TemplatePort = self.templates
         return Services(
             sandboxes=sandboxes,
             pauses=pauses,
@@ -262,6 +266,7 @@ class FakeWorld:
             files=files,
             tunnels=tunnels,
             networks=networks,
+            templates=templates,
             region="local",
             version="0.0.0",
         )

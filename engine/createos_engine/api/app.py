@@ -17,6 +17,7 @@ from createos_engine.api import (
     resizes,
     sandboxes,
     snapshots,
+    templates,
     tunnels,
 )
 from createos_engine.api.asgi import Entrance
@@ -37,6 +38,7 @@ _ROUTES = (
     files,
     tunnels,
     snapshots,
+    templates,
 )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from createos_engine.duplex import Duplex
 from createos_engine.network_words import PrivateNetwork
+from createos_engine.template_words import BuildStatus, LogLine, NewTemplate, Template
 from createos_engine.words import (
     AccessToken,
     Catalog,
@@ -206,6 +207,28 @@ class TunnelsPort(Protocol):
         """Return a tunnel that stands; NotListening when nobody takes the connection."""
 
 
+class TemplatePort(Protocol):
+    """Images of a user's own Dockerfiles. `ref` is an id or a name; a foreign or unknown one raises NotFound."""
+
+    async def submit(self, user: User, wanted: NewTemplate) -> Template:
+        """Check the file and queue its build."""
+
+    async def get(self, user: User, ref: str) -> Template:
+        """Return one template."""
+
+    async def list(self, user: User, page: Page) -> tuple[Sequence[Template], int]:
+        """Return the rows of a page, newest first, and how many there are."""
+
+    async def delete(self, user: User, ref: str) -> Template:
+        """Remove a template and end its build."""
+
+    async def log(self, user: User, ref: str, attempt: int | None) -> Sequence[LogLine]:
+        """Return what an attempt has printed so far."""
+
+    async def follow(self, user: User, ref: str, attempt: int | None) -> AsyncIterator[LogLine | BuildStatus | None]:
+        """Return the lines of an attempt as they come, None in silence, its status at the end."""
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the routes need. `region` is the server's region, `version` the engine's."""
@@ -218,6 +241,7 @@ class Services:
     catalog: CatalogPort
     health: HealthPort
     accounts: AccountPort
+    templates: TemplatePort
     networks: NetworkPort
     access_tokens: AccessTokenPort
     resizes: ResizePort

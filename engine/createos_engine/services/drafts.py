@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from createos_images.builder import Base
 
 from createos_engine.errors import Invalid
-from createos_engine.services.catalog import ImageCatalog
+from createos_engine.services.images import Images
 from createos_engine.services.naming import random_name, sandbox_id
 from createos_engine.services.shapes import find_shape
 from createos_engine.store.sandboxes import SandboxStore
@@ -21,9 +21,9 @@ _MIB = 2**20
 class Drafts:
     """Turns wishes into rows, or says what cannot be had."""
 
-    def __init__(self, store: SandboxStore, catalog: ImageCatalog, *, region: str, host_id: str) -> None:
+    def __init__(self, store: SandboxStore, images: Images, *, region: str, host_id: str) -> None:
         self._store = store
-        self._catalog = catalog
+        self._images = images
         self._region = region
         self._host_id = host_id
 
@@ -32,7 +32,7 @@ class Drafts:
         refuse_what_is_not_offered(wanted)
         self._require_here(wanted)
         shape = find_shape(wanted.shape)
-        base = self._catalog.base(wanted.rootfs)
+        base = self._images.base(user, wanted.rootfs)
         row = Sandbox(
             id=sandbox_id(),
             user_id=user.id,
@@ -44,7 +44,7 @@ class Drafts:
             mem_mib=shape.mem_mib,
             disk_mib=_disk_mib(wanted.disk_mib, shape.default_disk_mib, base),
             base_digest=base.digest,
-            image=ImageConfig(env=dict(base.config.env), working_dir=base.config.working_dir, user=base.config.user),
+            image=_config(base),
             slot=0,
             ip="",
             created_at=datetime.now(UTC),
@@ -84,6 +84,11 @@ class Drafts:
             raise Invalid(f"unknown region: {wanted.region}", hint=f"this server is {self._region}", field="region")
         if wanted.host_id not in ("", self._host_id):
             raise Invalid(f"unknown host: {wanted.host_id}", hint=f"this host is {self._host_id}", field="host_id")
+
+
+def _config(base: Base) -> ImageConfig:
+    said = base.config
+    return ImageConfig(dict(said.env), said.working_dir, said.user, tuple(said.entrypoint), tuple(said.cmd))
 
 
 def _disk_mib(wanted: int, default: int, base: Base) -> int:

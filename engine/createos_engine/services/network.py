@@ -15,6 +15,9 @@ from createos_netconfig.names import Instance
 
 from createos_engine.errors import HostFailed
 
+# The last slots are lent to builds of images; no sandbox gets them.
+BUILD_SLOTS = 8
+
 
 class Network:
     """Taps and rules by slot. Errors of netconfig become HostFailed here and nowhere else."""
@@ -32,8 +35,13 @@ class Network:
 
     @property
     def capacity(self) -> int:
-        """How many slots there are."""
-        return self._pool.capacity
+        """How many slots there are for sandboxes."""
+        return self._pool.capacity - BUILD_SLOTS
+
+    @property
+    def build_slots(self) -> range:
+        """The slots of builds."""
+        return range(self.capacity + 1, self._pool.capacity + 1)
 
     def endpoint(self, slot: int) -> Endpoint:
         """Return the interface name, MAC and addresses of a slot."""
@@ -70,6 +78,13 @@ class Network:
             self._firewall.admit(endpoint)
             await self._links.add_tap(endpoint)
 
+    async def lend(self, slot: int, peer: str, pid: int) -> None:
+        """Admit a link whose other end, *peer*, is in a process's network namespace, under the rules of a sandbox."""
+        endpoint = self.endpoint(slot)
+        with netconfig_errors(f"the network interface {endpoint.interface} could not be lent"):
+            self._firewall.admit(endpoint)
+            await self._links.lend_veth(endpoint, peer, pid)
+
     async def disconnect(self, slot: int) -> None:
         """Remove the tap, then its rules; what is gone already is fine."""
         endpoint = self.endpoint(slot)
@@ -78,17 +93,20 @@ class Network:
             self._firewall.expel(endpoint)
 
     async def connected(self) -> frozenset[int]:
-        """Return the slots that have a tap or rules."""
-        with netconfig_errors("the network interfaces could not be listed"):
-            names = await self._links.taps() | self._firewall.members()
-        return frozenset(self._instance.slot(name) for name in names)
+        """Return the slots of sandboxes that have a tap or rules."""
+        return frozenset(slot for slot in await self._connected() if slot <= self.capacity)
 
     async def remove(self) -> None:
         """Remove every tap and rule of this engine."""
-        for slot in await self.connected():
+        for slot in await self._connected():
             await self.disconnect(slot)
         with netconfig_errors("the firewall could not be removed"):
             self._firewall.remove()
+
+    async def _connected(self) -> frozenset[int]:
+        with netconfig_errors("the network interfaces could not be listed"):
+            names = await self._links.taps() | self._firewall.members()
+        return frozenset(self._instance.slot(name) for name in names)
 
 
 @contextmanager

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from createos_engine.errors import Invalid
+from createos_engine.errors import Invalid, NotFound
 from createos_engine.services.catalog import ImageCatalog
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.exec import environment
+from createos_engine.services.images import Images
 from createos_engine.store.database import Database
 from createos_engine.store.sandboxes import SandboxStore
 from createos_engine.words import ImageConfig, NewSandbox, State, User
@@ -32,10 +33,17 @@ class OneImage(ImageCatalog):
         return Base(name, "d1", Path("/b.raw"), 37 * 2**20, config, "r") if name == "busybox:1" else None
 
 
+class NoTemplates:
+    """Nobody has a template."""
+
+    def base(self, user: User, ref: str) -> Base:
+        raise NotFound("template not found")
+
+
 @pytest.fixture
 def drafts(tmp_path: Path) -> Iterator[Drafts]:
     database = Database(tmp_path / "engine.db")
-    yield Drafts(SandboxStore(database), OneImage(), region="local", host_id="host-a")
+    yield Drafts(SandboxStore(database), Images(OneImage(), NoTemplates()), region="local", host_id="host-a")
     database.close()
 
 
@@ -96,3 +104,8 @@ def test_a_variable_that_was_not_declared_is_refused_and_the_declared_ones_are_n
         environment(sandbox(image=ImageConfig(env={"A": "image"}), envs={"C": "", "B": ""}), {"A": "call"})
 
     assert refused.value.field == "env"
+
+
+def test_a_template_that_is_gone_is_not_found_by_its_id(drafts: Drafts) -> None:
+    with pytest.raises(NotFound):
+        drafts.draft(USER, NewSandbox(shape="s-2vcpu-2gb", rootfs="tpl_01K5ZQ7M3V8W2X4Y6Z9ABCDEFG"))

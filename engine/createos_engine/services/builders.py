@@ -1,0 +1,70 @@
+"""Builds images beside everything else: in a thread, with a link of its own that is under the rules of a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from createos_images.buildah import Buildah
+from createos_images.builder import Base
+from createos_images.dockerfile import Dockerfile
+from createos_images.errors import ImageError
+from createos_images.jobs import INTERFACE, Link
+
+from createos_engine.errors import HostFailed
+from createos_engine.services.network import Network
+
+_CONNECT_S = 30.0
+
+
+class ImageBuilder:
+    """The embedded builder: buildah."""
+
+    def __init__(self, buildah: Buildah, network: Network) -> None:
+        self._buildah = buildah
+        self._network = network
+        self._free = list(network.build_slots)
+
+    async def build(self, name: str, dockerfile: Dockerfile, bases: Sequence[Base], say: Callable[[str], None]) -> Base:
+        """Return the finished base; raise HostFailed with the step that failed. Cancelling ends the build at once."""
+        async with self._slot() as slot:
+            call = partial(
+                self._buildah.build,
+                *(name, dockerfile, bases, say),
+                link=self._link(slot),
+                on_started=partial(self._connect, asyncio.get_running_loop(), slot),
+            )
+            work = asyncio.ensure_future(asyncio.to_thread(call))
+            try:
+                return await asyncio.shield(work)
+            except ImageError as exc:
+                raise HostFailed(exc.reason, hint=exc.hint, details=exc.details) from exc
+            except asyncio.CancelledError:
+                self._buildah.stop(name)
+                await asyncio.gather(work, return_exceptions=True)
+                raise
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[int]:
+        """Hold a place in the network; whatever an earlier build of a killed daemon left there is removed first."""
+        slot = self._free.pop()
+        try:
+            await self._network.disconnect(slot)
+            try:
+                yield slot
+            finally:
+                await self._network.disconnect(slot)
+        finally:
+            self._free.append(slot)
+
+    def _link(self, slot: int) -> Link:
+        endpoint = self._network.endpoint(slot)
+        addresses = (f"{endpoint.ipv4}/32", f"{endpoint.ipv6}/128")
+        return Link(endpoint.mac, addresses, self._network.gateways, self._network.resolvers)
+
+    def _connect(self, loop: asyncio.AbstractEventLoop, slot: int, pid: int) -> None:
+        """Give a process its link; called in the build's thread."""
+        lending = asyncio.run_coroutine_threadsafe(self._network.lend(slot, INTERFACE, pid), loop)
+        lending.result(_CONNECT_S)

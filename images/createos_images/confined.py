@@ -1,0 +1,244 @@
+"""`python -m createos_images.confined JOB`: one build, run by buildah.py inside namespaces that die with it.
+
+Mounts that are made here are seen by nobody else and vanish with the process: the scratch file system that bounds what
+a build may write, a private /run and /tmp, the images it begins from. stdout is the build's log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from createos_images import ext4, jobs
+from createos_images.cache import Cache, building
+from createos_images.command import run
+from createos_images.errors import ImageError
+from createos_images.jobs import INTERFACE, Built, Job, Link, Source
+
+SCRATCH = Path("/run/createos-build")
+"""Where the bounded file system is mounted, for the build alone."""
+
+_QUICK_S = 120.0
+_COPY_S = 900.0
+# The root of a build is nobody on the host; 65536 ids as the images of containers have them.
+_FIRST_ID = 1_879_048_192
+_ID_MAP = f"0:{_FIRST_ID}:65536"
+# buildah gives a cache to the host's root, whom the build does not know; uid and gid of a cache are ids of the host.
+_CACHE = re.compile(r"(?<=\s)(--mount=(?=\S*type=cache)(?!\S*uid=)\S+)")
+_OWNED = f",uid={_FIRST_ID},gid={_FIRST_ID}"
+# The type of a mount that names none, which this buildah does not guess.
+_UNTYPED = re.compile(r"(?<=\s)--mount=(?!\S*type=)(?=\S*from=)")
+_HOLES_FROM_BYTES = 2**20
+_FAILED_STEP = re.compile(r'building at STEP "(.*)": (?:error )?while running runtime: exit status (\d+)')
+_MOST_PROCESSES = 4096
+_LONGEST_REASON = 300
+
+
+def main() -> int:
+    """Build what the job file says; the result, or why there is none, is written beside it."""
+    work = Path(sys.argv[1])
+    job = jobs.read_job(work)
+    try:
+        _private_places(job)
+        _network(job.link)
+        built = _build(job)
+    except ImageError as exc:
+        jobs.write_result(work, Built(reason=exc.reason, hint=exc.hint))
+        return 1
+    jobs.write_result(work, built)
+    return 0
+
+
+def _say(line: str) -> None:
+    """Write a line of the build's log."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _private_places(job: Job) -> None:
+    """Put a file system of a limited size, an empty /run and the build's own resolv.conf in place."""
+    image = job.work / "scratch.img"
+    with image.open("wb") as file:
+        file.truncate(job.quota_mib * 2**20)
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", image, timeout_s=_QUICK_S)
+    # The root of a build is nobody here: it could not pass through the directories that lead to ours.
+    run("mount", "-t", "tmpfs", "-o", "nodev,nosuid,mode=755,size=64m", "tmpfs", "/run", timeout_s=_QUICK_S)
+    SCRATCH.mkdir()
+    run("mount", "-o", "loop,nodev,nosuid", image, SCRATCH, timeout_s=_QUICK_S)
+    os.environ["TMPDIR"] = str(SCRATCH)
+    resolv = job.work / "resolv.conf"
+    resolv.write_text("".join(f"nameserver {address}\n" for address in (job.link.resolvers if job.link else ())))
+    run("mount", "--bind", resolv, Path("/etc/resolv.conf").resolve(), timeout_s=_QUICK_S)
+
+
+def _network(link: Link | None) -> None:
+    """Configure loopback and, when there is one, the link that the other side puts into our namespace."""
+    _ip("link", "set", "lo", "up")
+    if link is None:
+        return
+    deadline = time.monotonic() + _QUICK_S
+    while not _has_interface():
+        if time.monotonic() > deadline:
+            raise ImageError("the build got no network link", "see the log of createosd")
+        time.sleep(0.02)
+    for address in link.addresses:
+        _ip("address", "add", address, "dev", INTERFACE, *(("nodad",) if ":" in address else ()))
+    _ip("link", "set", INTERFACE, "up")
+    for gateway in link.gateways:
+        _ip("route", "add", gateway, "dev", INTERFACE)
+        _ip("route", "add", "default", "via", gateway, "dev", INTERFACE)
+
+
+def _has_interface() -> bool:
+    try:
+        _ip("link", "show", INTERFACE)
+    except ImageError:
+        return False
+    return True
+
+
+def _ip(*words: str) -> None:
+    run("ip", *words, timeout_s=_QUICK_S)
+
+
+def _build(job: Job) -> Built:
+    with building(Cache(job.cache), "images of builds", _say):
+        for source in job.sources:
+            _ensure_image(job, source)
+    mine = _Storage(job, SCRATCH / "storage", shared=True)
+    context = SCRATCH / "context"
+    context.mkdir()
+    _bud(job, mine, context)
+    container = mine.call("from", "--pull-never", "localhost/result")
+    tree = Path(mine.call("mount", container))
+    _dig_holes(tree)
+    _say("writing the file system")
+    size = ext4.make_base(tree, job.raw)
+    return Built(size_bytes=size, config=_config(mine.call("inspect", "--type", "image", "localhost/result")))
+
+
+def _bud(job: Job, storage: _Storage, context: Path) -> None:
+    argv = [
+        *storage.argv,
+        *("bud", "--isolation", "oci", "--runtime", "runc", "--network", "host", "--pull-never", "--layers=false"),
+        *("--http-proxy=false", "--squash", "--format", "oci", "--cgroup-parent", job.cgroup),
+        *("--userns-uid-map", _ID_MAP, "--userns-gid-map", _ID_MAP, "--memory", f"{job.memory_mib}m"),
+        *("--ulimit", f"nproc={_MOST_PROCESSES}:{_MOST_PROCESSES}", "--signature-policy", str(job.policy)),
+        *("--tag", "localhost/result", "--file", str(job.dockerfile), str(context)),
+    ]
+    text = _UNTYPED.sub("--mount=type=bind,", job.dockerfile.read_text())
+    job.dockerfile.write_text(_CACHE.sub(rf"\1{_OWNED}", text))
+    last = ""
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        for line in _lines(running):
+            last = line if line.strip() else last
+            _say(line)
+    if running.returncode:
+        raise ImageError(explained(last), "correct the step and submit the template again")
+
+
+def _dig_holes(tree: Path) -> None:
+    """Make files sparse again: layers are tar archives, which write every zero out."""
+    for parent, _, files in os.walk(tree):
+        for path in (Path(parent, name) for name in files):
+            if not path.is_symlink() and path.is_file() and path.stat().st_size >= _HOLES_FROM_BYTES:
+                run("fallocate", "--dig-holes", path, timeout_s=_COPY_S)
+
+
+def _lines(running: subprocess.Popen[bytes]) -> Iterator[str]:
+    assert running.stdout is not None
+    for line in running.stdout:
+        yield line.decode(errors="replace").rstrip("\r\n").replace(_OWNED, "")
+
+
+def explained(last: str) -> str:
+    """Return why a build failed, from buildah's last line: which step, and its exit code."""
+    text = last.removeprefix("Error: ").removeprefix("error ")
+    if "no space left on device" in text:
+        return "the build wrote more than it may"
+    if match := _FAILED_STEP.fullmatch(text):
+        return f"the step {match[1]} failed with exit code {match[2]}"
+    return text[:_LONGEST_REASON] or "the build ended without saying why"
+
+
+def _ensure_image(job: Job, source: Source) -> None:
+    """Make a base known to buildah under its name, once for each digest; later builds find it in the shared storage."""
+    storage = _Storage(job, Cache(job.cache).root / "buildah" / "storage", shared=False)
+    names = [f"localhost/{name if ':' in name else f'{name}:latest'}" for name in source.names]
+    known = storage.try_call("inspect", "--type", "image", "--format", "{{.OCIv1.Config.Labels}}", names[0])
+    if known is None or source.digest not in known:
+        _say(f"preparing {source.names[0]}")
+        container = storage.call("from", "scratch")
+        with _mounted(source.raw, job.work / "base") as tree:
+            run("cp", "-a", "--", f"{tree}/.", storage.call("mount", container), timeout_s=_COPY_S)
+        settings = [word for key, value in source.env.items() for word in ("--env", f"{key}={value}")]
+        settings += ["--workingdir", source.working_dir, "--user", source.user, "--label", f"createos={source.digest}"]
+        storage.call("config", *settings, "--cmd", "[]", container)
+        storage.call("commit", "--quiet", "--rm", "--signature-policy", str(job.policy), container, names[0])
+    for name in names[1:]:
+        storage.call("tag", names[0], name)
+
+
+@contextmanager
+def _mounted(raw: Path, place: Path) -> Iterator[Path]:
+    place.mkdir(exist_ok=True)
+    run("mount", "-o", "loop,ro", raw, place, timeout_s=_QUICK_S)
+    try:
+        yield place
+    finally:
+        run("umount", place, timeout_s=_QUICK_S)
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """buildah on one storage directory; with *shared* the images that all builds begin from are seen read-only."""
+
+    job: Job
+    root: Path
+    shared: bool
+
+    @property
+    def argv(self) -> list[str]:
+        """Return the words that every call begins with."""
+        runroot = "/run/images" if not self.shared else "/run/build"
+        more = Cache(self.job.cache).root / "buildah" / "storage"
+        options = ["--storage-opt", f"overlay.imagestore={more}"] if self.shared else []
+        return ["buildah", "--root", str(self.root), "--runroot", runroot, "--storage-driver", "overlay", *options]
+
+    def call(self, *argv: str) -> str:
+        """Run one command and return what it prints."""
+        return run(*self.argv, *argv, timeout_s=_COPY_S).strip()
+
+    def try_call(self, *argv: str) -> str | None:
+        """Return what a command prints, None when it fails."""
+        try:
+            return self.call(*argv)
+        except ImageError:
+            return None
+
+
+def _config(inspected: str) -> Mapping[str, Any]:
+    """Return the parts of an image's configuration that say how programs run in it."""
+    said = json.loads(inspected)["OCIv1"]["config"]
+    env = dict(pair.partition("=")[::2] for pair in said.get("Env") or [])
+    return {
+        "env": env,
+        "working_dir": said.get("WorkingDir") or "/",
+        "user": said.get("User") or "",
+        "entrypoint": list(said.get("Entrypoint") or []),
+        "cmd": list(said.get("Cmd") or []),
+        "ports": sorted(said.get("ExposedPorts") or {}),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
