@@ -10,12 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
+from createos_engine import bundle_commands
 from createos_engine.errors import EngineError
 from createos_engine.settings import Settings, load
 
 app = typer.Typer(
     name="createosd", help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+
+app.add_typer(bundle_commands.app, name="bundle")
 
 Config = Annotated[Path | None, typer.Option(help="Settings file instead of /etc/createos/config.toml.")]
 StateDir = Annotated[Path | None, typer.Option(help="Database, overlays and console logs.")]

@@ -57,7 +57,7 @@ def _install_newest(cache: Cache, progress: Progress) -> Kernel:
     version = package.removeprefix("linux-image-")
     if not (cache.kernels / version / "vmlinux").is_file():
         _install(cache, package, version, progress)
-    _make_current(cache, version)
+    make_current(cache, version)
     found = find_kernel(cache)
     assert found
     return found
@@ -75,7 +75,8 @@ def _install(cache: Cache, package: str, version: str, progress: Progress) -> No
         publish(result, cache.kernels / version)
 
 
-def _make_current(cache: Cache, version: str) -> None:
+def make_current(cache: Cache, version: str) -> None:
+    """Let guests boot the kernel of this version from now on."""
     link = cache.kernels / "current.new"
     link.unlink(missing_ok=True)
     link.symlink_to(version)

@@ -95,6 +95,14 @@ class TemplateStore:
         sql = "SELECT * FROM builds WHERE template_id = ? ORDER BY attempt DESC LIMIT 1"
         return _build(self._db.read(sql, (template_id,))[0])
 
+    def newest_ready(self, template_id: str) -> Build:
+        """Return the attempt that made the image in use, or raise NotFound."""
+        sql = "SELECT * FROM builds WHERE template_id = ? AND status = 'ready' ORDER BY attempt DESC LIMIT 1"
+        rows = self._db.read(sql, (template_id,))
+        if not rows:
+            raise NotFound("the template has no image yet", hint="see createos sandbox template logs")
+        return _build(rows[0])
+
     def attempt(self, template_id: str, number: int) -> Build:
         """Return one attempt, or raise NotFound."""
         rows = self._db.read("SELECT * FROM builds WHERE template_id = ? AND attempt = ?", (template_id, number))
@@ -107,6 +115,12 @@ class TemplateStore:
         sql = "SELECT * FROM builds WHERE result_key = ? AND status = 'ready' ORDER BY finished_at DESC LIMIT 1"
         rows = self._db.read(sql, (result_key,))
         return Result(rows[0]["digest"], rows[0]["size_bytes"]) if rows else None
+
+    async def adopt(self, user: User, wanted: NewTemplate, *, base: str, result_key: str, result: Result) -> Template:
+        """Store a template whose image came from elsewhere, as a new version that is ready."""
+        template = await self.submit(user, wanted, base=base, result_key=result_key)
+        await self.finish(self.latest(template.id), result=result)
+        return self.get(template.id)
 
     async def begin(self, build: Build) -> bool:
         """Mark an attempt as being built; False when it was deleted meanwhile."""
