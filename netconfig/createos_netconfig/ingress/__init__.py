@@ -1,0 +1,1 @@
+"""A reverse proxy for names that say where they lead: `<label>-<port>.<domain>`. Usable on its own."""

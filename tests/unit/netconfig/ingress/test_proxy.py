@@ -1,0 +1,350 @@
+"""Requests through the proxy: what the program sees, what the visitor gets, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from createos_netconfig.errors import NetconfigError
+from createos_netconfig.ingress import visitor
+from createos_netconfig.ingress.authority import Contexts
+from createos_netconfig.ingress.listener import Listener
+
+from tests.unit.netconfig.ingress.conftest import DOMAIN, LABEL, Proxy
+
+GET = "GET /a?b=c HTTP/1.1\nHost: HOST"
+
+
+async def test_the_program_sees_localhost_and_where_the_visitor_came_from(proxy: Proxy) -> None:
+    head = await proxy.ask(f"{GET}\nX-Own: kept\nCookie: a=b")
+
+    assert f"host: localhost:{proxy.program_port}\r\n".encode() in head.lower()
+    assert b"GET /a?b=c HTTP/1.1" in head
+    assert b"x-forwarded-for: 127.0.0.1\r\n" in head
+    assert b"x-forwarded-proto: http\r\n" in head
+    assert f"x-forwarded-host: {proxy.host}\r\n".encode() in head
+    assert b"X-Own: kept\r\n" in head
+    assert b"Cookie: a=b\r\n" in head
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Authorization: Bearer secret", "Proxy-Authorization: secret", "Forwarded: for=secret", "Keep-Alive: secret"),
+        *("X-Forwarded-For: secret", "TE: secret", "Connection: close, x-mine\nX-Mine: secret", "Upgrade: secret"),
+    ],
+)
+async def test_what_is_not_for_the_program_does_not_reach_it(proxy: Proxy, header: str) -> None:
+    assert b"secret" not in await proxy.ask(f"{GET}\n{header}")
+
+
+async def test_https_is_trusted_through_the_authority_and_said_to_the_program(proxy: Proxy) -> None:
+    answer = await proxy.ask(GET, tls=True)
+
+    assert b"200 OK" in answer
+    assert b"x-forwarded-proto: https" in answer
+
+
+async def test_one_connection_serves_many_requests_over_one_to_the_program(proxy: Proxy) -> None:
+    reader, writer = await proxy.connect()
+    for _ in range(3):
+        writer.write(GET.replace("HOST", proxy.host).replace("\n", "\r\n").encode() + b"\r\n\r\n")
+        length = int((await reader.readuntil(b"\r\n\r\n")).lower().split(b"content-length: ")[1].split(b"\r")[0])
+        await reader.readexactly(length)
+    writer.close()
+
+    assert (len(proxy.heads), proxy.connections) == (3, 1)
+
+
+async def test_pipelined_requests_are_answered_in_order(proxy: Proxy) -> None:
+    reader, writer = await proxy.connect()
+    for path in ("one", "two"):
+        writer.write(f"GET /{path} HTTP/1.1\r\nHost: {proxy.host}\r\n\r\n".encode())
+    seen = b""
+    while b"GET /two" not in seen:
+        seen += await asyncio.wait_for(reader.read(65_536), 5)
+    writer.close()
+
+    assert seen.index(b"GET /one") < seen.index(b"GET /two")
+
+
+async def test_a_program_that_ended_an_idle_connection_is_asked_again(proxy: Proxy) -> None:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    proxy.program = once
+    reader, writer = await proxy.connect()
+    for _ in range(3):
+        writer.write(GET.replace("HOST", proxy.host).replace("\n", "\r\n").encode() + b"\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(2) == b"ok"
+    writer.close()
+
+    assert proxy.connections == 3
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+async def test_large_bodies_go_through_in_both_directions(proxy: Proxy, framing: str) -> None:
+    size = 8 * 2**20
+
+    async def mirror(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        chunked = b"transfer-encoding: chunked" in head
+        left = size
+        while left:
+            if chunked:
+                piece = await reader.readexactly(int(await reader.readline(), 16) + 2)
+                piece = piece[:-2]
+            else:
+                piece = await reader.read(left)
+            left -= len(piece)
+            writer.write(piece)
+            await writer.drain()
+
+    proxy.program = mirror
+    body = bytes(range(256)) * (size // 256)
+    if framing == "length":
+        answer = await proxy.ask(f"POST / HTTP/1.1\nHost: HOST\nContent-Length: {size}", body)
+    else:
+        chunks = b"".join(b"10000\r\n" + body[at : at + 65_536] + b"\r\n" for at in range(0, size, 65_536))
+        answer = await proxy.ask("POST / HTTP/1.1\nHost: HOST\nTransfer-Encoding: chunked", chunks + b"0\r\n\r\n")
+
+    assert sum(len(line) for line in _chunks(answer)) == size
+
+
+def _chunks(answer: bytes) -> list[bytes]:
+    rest, pieces = answer.partition(b"\r\n\r\n")[2], []
+    while rest:
+        length, _, rest = rest.partition(b"\r\n")
+        pieces.append(rest[: int(length, 16)])
+        rest = rest[int(length, 16) + 2 :]
+    return pieces
+
+
+async def test_a_program_that_reads_nothing_holds_the_visitor_back(proxy: Proxy) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+
+    proxy.program = slow
+    _, writer = await proxy.connect()
+    writer.write(f"POST / HTTP/1.1\r\nHost: {proxy.host}\r\nContent-Length: {2**30}\r\n\r\n".encode())
+    sent = await _send_until_held_back(writer)
+    writer.transport.abort()
+    go_on.set()
+
+    assert sent < 2**26
+
+
+async def _send_until_held_back(writer: asyncio.StreamWriter) -> int:
+    """Return how many bytes were taken before nobody took any for half a second."""
+    sent = 0
+    with suppress(TimeoutError):
+        while sent < 2**28:
+            writer.write(bytes(2**20))
+            await asyncio.wait_for(writer.drain(), 0.5)
+            sent += 2**20
+    return sent
+
+
+async def test_events_come_as_they_are_sent(proxy: Proxy) -> None:
+    sent = asyncio.Event()
+
+    async def events(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n")
+        await sent.wait()
+        writer.write(b"data: second\n\n")
+
+    proxy.program = events
+    reader, writer = await proxy.connect()
+    writer.write(GET.replace("HOST", proxy.host).replace("\n", "\r\n").encode() + b"\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"data: first\n\n"), 5)
+    sent.set()
+    await asyncio.wait_for(reader.readuntil(b"data: second\n\n"), 5)
+    writer.close()
+
+
+async def test_a_visitor_who_goes_away_is_noticed_by_the_program(proxy: Proxy) -> None:
+    gone = asyncio.Event()
+
+    async def forever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n")
+        await reader.read()
+        gone.set()
+
+    proxy.program = forever
+    reader, writer = await proxy.connect()
+    writer.write(GET.replace("HOST", proxy.host).replace("\n", "\r\n").encode() + b"\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"data: 1"), 5)
+    writer.close()
+
+    await asyncio.wait_for(gone.wait(), 5)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_websocket_goes_over_to_bytes(proxy: Proxy, tls: bool) -> None:
+    async def socket(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        proxy.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+        writer.write(b"Sec-WebSocket-Accept: x\r\n\r\nearly")
+        while data := await reader.read(100):
+            writer.write(data.upper())
+            await writer.drain()
+
+    proxy.program = socket
+    reader, writer = await proxy.connect(tls=tls)
+    writer.write(f"GET / HTTP/1.1\r\nHost: {proxy.host}\r\nConnection: keep-alive, Upgrade\r\n".encode())
+    writer.write(b"Upgrade: websocket\r\nSec-WebSocket-Key: y\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert await reader.readexactly(5) == b"early"
+    writer.write(b"shout")
+    assert await asyncio.wait_for(reader.readexactly(5), 5) == b"SHOUT"
+    writer.close()
+
+    assert b"101" in head.splitlines()[0]
+    assert b"sec-websocket-accept: x" in head.lower()
+    assert b"upgrade: websocket" in proxy.heads[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("POST / HTTP/1.1\nHost: HOST\nContent-Length: 5\nTransfer-Encoding: chunked", b"0\r\n\r\n"),
+        ("POST / HTTP/1.1\nHost: HOST\nContent-Length: 5\nContent-Length: 6", b"hello"),
+        ("POST / HTTP/1.1\nHost: HOST\nTransfer-Encoding: identity, chunked", b"0\r\n\r\n"),
+        ("POST / HTTP/1.1\nHost: HOST\nContent-Length: +5", b"hello"),
+        ("POST / HTTP/1.1\nHost: HOST\nContent-Length : 5", b"hello"),
+        ("GET http://HOST/ HTTP/1.1\nHost: HOST", b""),
+        ("CONNECT HOST:443 HTTP/1.1\nHost: HOST", b""),
+        ("GET / HTTP/1.1\nHost: HOST\nHost: other", b""),
+        ("GET / HTTP/1.1", b""),
+        ("GET / HTTP/1.1\nHost: HOST\nX: a\0b", b""),
+        ("GET / HTTP/1.1\nHost: HOST\nX: " + "a" * 100_000, b""),
+        ("PRI * HTTP/2.0", b""),
+    ],
+)
+async def test_what_can_be_read_in_two_ways_is_refused(proxy: Proxy, head: str, body: bytes) -> None:
+    answer = await proxy.ask(head, body)
+
+    assert answer.split(b" ", 2)[1] in {b"400", b"431", b"501", b"505"}
+    assert proxy.heads == []
+
+
+@pytest.mark.parametrize("host", ["localhost", f"{LABEL}.{DOMAIN}", f"{LABEL}-0.{DOMAIN}", f"{LABEL}-80.evil.example"])
+async def test_another_name_leads_nowhere(proxy: Proxy, host: str) -> None:
+    answer = await proxy.ask(f"GET / HTTP/1.1\nHost: {host}")
+
+    assert b"404 Not Found" in answer
+    assert proxy.heads == []
+
+
+async def test_who_is_on_this_machine_reads_what_to_do(proxy: Proxy) -> None:
+    proxy.open = False
+
+    answer = await proxy.ask(GET)
+
+    assert b"503" in answer
+    assert b"createos sandbox resume box" in answer
+
+
+async def test_a_port_that_nobody_listens_on_is_said(proxy: Proxy) -> None:
+    answer = await proxy.ask(f"GET / HTTP/1.1\nHost: {LABEL}-1.{DOMAIN}")
+
+    assert b"503" in answer
+    assert b"nothing listens on port 1" in answer
+    assert b"0.0.0.0" in answer
+
+
+async def test_a_program_that_speaks_something_else_is_said(proxy: Proxy) -> None:
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"220 smtp ready\r\n")
+
+    proxy.program = nonsense
+
+    answer = await proxy.ask(GET)
+
+    assert b"502" in answer
+    assert b"did not answer in HTTP/1.1" in answer
+
+
+async def test_an_answer_that_breaks_off_is_not_taken_for_whole(proxy: Proxy) -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+
+    proxy.program = half
+
+    answer = await proxy.ask(GET)
+
+    assert b"half" in answer
+    assert b"0\r\n\r\n" not in answer
+
+
+async def test_a_promise_to_send_a_body_is_answered(proxy: Proxy) -> None:
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        proxy.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        await reader.readexactly(5)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    proxy.program = swallow
+    reader, writer = await proxy.connect()
+    writer.write(f"POST / HTTP/1.1\r\nHost: {proxy.host}\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n".encode())
+    assert b"100" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    writer.write(b"hello")
+    assert b"200" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    writer.close()
+
+    assert b"expect" not in proxy.heads[0].lower()
+
+
+async def test_a_head_that_never_ends_is_given_up(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitor, "HEAD_S", 0.2)
+    reader, writer = await proxy.connect()
+    writer.write(b"GET / HTTP/1.1\r\nX")
+
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+
+
+async def test_a_body_that_never_comes_is_given_up(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def patient(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    monkeypatch.setattr(visitor, "BODY_S", 0.2)
+    proxy.program = patient
+    reader, writer = await proxy.connect()
+    writer.write(f"POST / HTTP/1.1\r\nHost: {proxy.host}\r\nContent-Length: 5\r\n\r\n".encode())
+
+    assert b"200" not in await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+
+
+async def test_a_sandbox_that_may_no_longer_be_visited_is_cut_off(proxy: Proxy) -> None:
+    async def socket(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await reader.read()
+
+    proxy.program = socket
+    reader, writer = await proxy.connect()
+    writer.write(f"GET / HTTP/1.1\r\nHost: {proxy.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode())
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    proxy.open = False
+
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await asyncio.wait_for(reader.readexactly(1), 10)
+    writer.close()
+
+
+async def test_a_taken_port_is_said(proxy: Proxy) -> None:
+    other = Listener(DOMAIN, proxy.lease, Contexts(proxy.authority))
+
+    with pytest.raises(NetconfigError, match=f"http of ingress cannot listen on 127.0.0.1 port {proxy.http_port}"):
+        await other.open("http", "127.0.0.1", proxy.http_port)
