@@ -72,12 +72,14 @@ async def running_daemon(settings: Settings, steps: Steps | None = None) -> Asyn
             )
             await engine.network.enable_loopback()
             await server.start()
+            await engine.ingress.open()
             engine.background.start("start", _start(engine, settings, paths))
             try:
                 yield Daemon(engine, server.url)
             finally:
                 for work in ("create", "pause", "resume", "fork"):
                     await engine.background.drain(work, DRAIN_S)
+                await engine.ingress.close()
                 await server.stop(DRAIN_S)
 
 

@@ -46,7 +46,7 @@ async def run_beside(settings: Settings, command: Sequence[str]) -> int:
     """
     signals = _Signals()
     with _directory("/var/tmp") as state, _directory("/run") as run:
-        places = {"state_dir": state, "run_dir": run, "listen_port": 0}
+        places = {"state_dir": state, "run_dir": run, "listen_port": 0, "ingress_https_port": 0, "ingress_http_port": 0}
         async with running_daemon(settings.model_copy(update={**places, **_subnets()})) as daemon:
             try:
                 return await signals.passed_to(_run(daemon, command, signals))

@@ -50,3 +50,14 @@ class Membership:
     slot: int
     number: int
     stage: Stage
+
+
+@dataclass(frozen=True)
+class IngressFacts:
+    """What public URLs are made of. A port that is None is not open; `certificate` is PEM, empty when all is off."""
+
+    domain: str
+    certificate: str
+    https_port: int | None
+    http_port: int | None
+    problems: tuple[str, ...] = ()

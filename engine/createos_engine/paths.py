@@ -3,6 +3,7 @@
 state_dir/                     0711: QEMU's user must pass through, nobody else may list
 ├── engine.db                  SQLite, the truth about sandboxes, users and tokens (0600)
 ├── instance                   four characters: the tag on every host object of this engine
+├── ingress/                   0700: the authority of public URLs, ca.pem and ca.key (0600)
 ├── probe.json                 which accelerator works here, see drivers/libvirt/probe.py
 ├── libvirt/                   root of the embedded libvirt driver, when that is used
 ├── sandboxes/<id>/            0711
@@ -96,6 +97,11 @@ class Paths:
     def instance(self) -> Path:
         """The file that holds the instance id."""
         return self.state_dir / "instance"
+
+    @property
+    def ingress(self) -> Path:
+        """Where the authority of public URLs is kept."""
+        return self.state_dir / "ingress"
 
     @property
     def probe(self) -> Path:

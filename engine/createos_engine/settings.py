@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     allow_private: tuple[str, ...] = Field((), description="private networks sandboxes may reach")
     resolvers: tuple[str, ...] = Field((), description="DNS servers asked for sandboxes; empty takes the host's")
 
+    ingress_host: str = Field("localhost", description="address of public URLs; empty switches them off")
+    ingress_domain: str = Field("sandbox.localhost", description="public URLs are names below it")
+    ingress_https_port: int = Field(8443, ge=-1, le=65535, description="0 takes a free one, -1 is no https")
+    ingress_http_port: int = Field(8480, ge=-1, le=65535, description="0 takes a free one, -1 is no http")
+    ingress_resumes: bool = Field(False, description="a visit resumes a sandbox that was paused for being idle")
+
     default_rootfs: str = Field("devbox:1", description="image of a create that names none")
     region: str = Field("local", description="the region a create may name")
     boot_deadline_s: float = Field(60, gt=0, description="seconds until the guest agent must have answered")

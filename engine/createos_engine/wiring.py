@@ -46,6 +46,7 @@ from createos_engine.services.guests import Guests
 from createos_engine.services.health import Health
 from createos_engine.services.identity import Identities
 from createos_engine.services.images import Images
+from createos_engine.services.ingress import Ingress
 from createos_engine.services.layers import Layers
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import Losses
@@ -93,6 +94,7 @@ class Engine:
     templates: Templates
     network: Network
     members: Members
+    ingress: Ingress
     connection: LibvirtConnection
     background: Background
     progress: Progress
@@ -182,6 +184,7 @@ def _assemble(
     )
     pauses = Pauses(store, machines, network, snapshots, layers, locks, background, progress, settings, steps)
     resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
+    ingress = Ingress(store, guests, resumes.begin, settings, paths.ingress)
     forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, background, steps)
     agents.on_connected(SelfRequests(store, sandboxes, pauses, background).connected)
     keep = timedelta(seconds=settings.keep_destroyed_s)
@@ -195,13 +198,14 @@ def _assemble(
             forks=forks,
             execs=Execs(guests, output_limit_bytes=settings.exec_output_limit_mib * _MIB),
             catalog=catalog,
-            health=Health(store, progress, host_id=host_id, images=catalog.built),
+            health=Health(store, progress, host_id=host_id, images=catalog.built, problems=lambda: ingress.problems),
             accounts=accounts,
             templates=templates,
             resizes=resizes,
             files=Files(guests, limit_bytes=settings.file_limit_mib * _MIB),
             tunnels=Tunnels(guests),
             networks=networks,
+            ingress=ingress,
             access_tokens=AccessTokens(AccessTokenStore(database), store),
             region=settings.region,
             version=version("createos-local"),
@@ -228,6 +232,7 @@ def _assemble(
         templates=templates,
         network=network,
         members=members,
+        ingress=ingress,
         connection=connection,
         background=background,
         progress=progress,

@@ -14,6 +14,7 @@ from createos_engine.api.ports import (
     FilePort,
     ForkPort,
     HealthPort,
+    IngressPort,
     NetworkPort,
     PausePort,
     ResizePort,
@@ -43,6 +44,7 @@ from createos_engine.words import (
 
 from tests.fakes.access_tokens import FakeAccessTokens
 from tests.fakes.execs import FakeExecs
+from tests.fakes.ingress import FakeIngress
 from tests.fakes.networks import FakeNetworks
 from tests.fakes.rows import NOON, sandbox
 from tests.fakes.snapshots import FakeSnapshots
@@ -102,6 +104,7 @@ class FakeSandboxes:
                 ip=f"10.77.0.{number}",
                 envs=dict(wanted.envs),
                 ssh_pubkeys=wanted.ssh_pubkeys,
+                ingress_enabled=wanted.ingress_enabled,
                 running_at=NOON + timedelta(milliseconds=1234.567),
                 spawn_ms=1234.5,
             )
@@ -251,6 +254,7 @@ class FakeWorld:
         files: FilePort = self.files
         tunnels: TunnelsPort = self.tunnels
         networks: NetworkPort = self.networks
+        ingress: IngressPort = FakeIngress()
         templates: TemplatePort = self.templates
         return Services(
             sandboxes=sandboxes,
@@ -266,6 +270,7 @@ class FakeWorld:
             files=files,
             tunnels=tunnels,
             networks=networks,
+            ingress=ingress,
             templates=templates,
             region="local",
             version="0.0.0",

@@ -75,6 +75,8 @@ class LiveEngine:
             "CREATEOS_STATE_DIR": str(self.state),
             "CREATEOS_RUN_DIR": str(self._run),
             "CREATEOS_LISTEN_PORT": "0",
+            "CREATEOS_INGRESS_HTTPS_PORT": "0",
+            "CREATEOS_INGRESS_HTTP_PORT": "0",
             "CREATEOS_DEFAULT_ROOTFS": "busybox:1",
             "CREATEOS_LOG_LEVEL": "debug",
         }

@@ -11,9 +11,10 @@ from pydantic import field_validator
 from createos_engine.api import views
 from createos_engine.api.auth import Caller, Ported
 from createos_engine.api.envelope import listing, success
+from createos_engine.api.network_wire import NetworkDetails, NetworkDone, NetworkView
 from createos_engine.api.paging import Limit, Offset, page_of
 from createos_engine.api.requests import Lenient, NetworkRef, Text
-from createos_engine.api.wire import NetworkDetails, NetworkDone, NetworkView, Rows, answers
+from createos_engine.api.wire import Rows, answers
 from createos_engine.network_words import PrivateNetwork
 
 router = APIRouter(prefix="/v1", tags=["networks"])

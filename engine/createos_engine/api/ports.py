@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from createos_engine.duplex import Duplex
-from createos_engine.network_words import PrivateNetwork
+from createos_engine.network_words import IngressFacts, PrivateNetwork
 from createos_engine.template_words import BuildStatus, LogLine, NewTemplate, Template
 from createos_engine.words import (
     AccessToken,
@@ -142,6 +142,16 @@ class NetworkPort(Protocol):
         """Take a sandbox off a network; NotFound when it is not on it."""
 
 
+class IngressPort(Protocol):
+    """Public URLs."""
+
+    def url_template(self, sandbox: Sandbox) -> str:
+        """Return the URL with the literal `<port>`, empty when the sandbox has none."""
+
+    def facts(self) -> IngressFacts:
+        """Return what is open, and the certificate to trust."""
+
+
 class AccessTokenPort(Protocol):
     """Delegated access tokens, at most one a sandbox."""
 
@@ -243,6 +253,7 @@ class Services:
     accounts: AccountPort
     templates: TemplatePort
     networks: NetworkPort
+    ingress: IngressPort
     access_tokens: AccessTokenPort
     resizes: ResizePort
     files: FilePort

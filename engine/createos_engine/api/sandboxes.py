@@ -25,7 +25,7 @@ _STATES = WithJsonSchema({"type": "string", "enum": list(State)})
 async def create_sandbox(wanted: CreateRequest, user: Caller, ported: Ported) -> JSONResponse:
     """Create a sandbox and answer when it runs."""
     row = await ported.sandboxes.create(user, wanted.meaning())
-    return success(views.created(row, ported.region))
+    return success(views.created(row, ported))
 
 
 @router.get("", responses=answers(Rows[SandboxView]))
@@ -39,26 +39,26 @@ async def list_sandboxes(
     """List the caller's sandboxes, newest first."""
     page = page_of(limit, offset)
     rows, total = await ported.sandboxes.list(user, page, _state(status))
-    return listing([views.sandbox(row, ported.region) for row in rows], total, page.limit, page.offset)
+    return listing([views.sandbox(row, ported) for row in rows], total, page.limit, page.offset)
 
 
 @router.get("/by-ip/{ip}", responses=answers(SandboxView))
 async def get_sandbox_by_ip(ip: str, user: Caller, ported: Ported) -> JSONResponse:
     """Return the live sandbox with this address."""
-    return success(views.sandbox(await ported.sandboxes.by_ip(user, ip), ported.region))
+    return success(views.sandbox(await ported.sandboxes.by_ip(user, ip), ported))
 
 
 @router.get("/{sandbox_id}", responses=answers(SandboxView))
 async def get_sandbox(sandbox_id: str, user: RuntimeCaller, ported: Ported) -> JSONResponse:
     """Return one sandbox, by id or name."""
-    return success(views.sandbox(await ported.sandboxes.get(user, sandbox_id), ported.region))
+    return success(views.sandbox(await ported.sandboxes.get(user, sandbox_id), ported))
 
 
 @router.patch("/{sandbox_id}", responses=answers(SandboxView))
 async def change_sandbox(sandbox_id: str, wanted: PatchRequest, user: Caller, ported: Ported) -> JSONResponse:
     """Change what can be changed of a sandbox that has not ended: all that is given, or nothing."""
     row = await ported.sandboxes.change(user, sandbox_id, wanted.meaning())
-    return success(views.sandbox(row, ported.region))
+    return success(views.sandbox(row, ported))
 
 
 @router.delete("/{sandbox_id}", responses=answers(DeletedView, "The end has begun."))

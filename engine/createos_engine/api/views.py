@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal, cast
 
+from createos_engine.api.network_wire import IngressView, MemberView, NetworkDetails, NetworkView
+from createos_engine.api.ports import Services
 from createos_engine.api.wire import (
     AccessTokenGivenView,
     AccessTokenView,
@@ -13,9 +15,6 @@ from createos_engine.api.wire import (
     DeletedView,
     ExecView,
     HostView,
-    MemberView,
-    NetworkDetails,
-    NetworkView,
     ReadyView,
     ResultView,
     RootfsEntry,
@@ -25,7 +24,7 @@ from createos_engine.api.wire import (
     StatsView,
     WhoamiView,
 )
-from createos_engine.network_words import Member, PrivateNetwork
+from createos_engine.network_words import IngressFacts, Member, PrivateNetwork
 from createos_engine.words import (
     AccessToken,
     Catalog,
@@ -48,7 +47,7 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
 
 
-def sandbox(row: Sandbox, region: str) -> SandboxView:
+def sandbox(row: Sandbox, ported: Services) -> SandboxView:
     """Return the view of 5.2; `reason` is an addition: why a sandbox is in error or failed."""
     view: SandboxView = {
         "id": row.id,
@@ -56,7 +55,7 @@ def sandbox(row: Sandbox, region: str) -> SandboxView:
         "status": row.state.value,
         "shape": row.shape,
         "rootfs": row.rootfs,
-        "region": region,
+        "region": ported.region,
         "vcpu": row.vcpu,
         "mem_mib": row.mem_mib,
         "disk_mib": row.disk_mib,
@@ -66,6 +65,7 @@ def sandbox(row: Sandbox, region: str) -> SandboxView:
     }
     optional = {
         "ip": row.ip if row.state is not State.CREATING else "",
+        "ingress_url_template": ported.ingress.url_template(row),
         "running_at": row.running_at and moment(row.running_at),
         "destroyed_at": row.destroyed_at and moment(row.destroyed_at),
         "spawn_ms": row.spawn_ms,
@@ -84,9 +84,9 @@ def sandbox(row: Sandbox, region: str) -> SandboxView:
     return cast("SandboxView", view | said)
 
 
-def created(row: Sandbox, region: str) -> CreatedView:
+def created(row: Sandbox, ported: Services) -> CreatedView:
     """Return the answer of a create: the union of 5.1 and the view."""
-    return {**sandbox(row, region), "egress": list(row.egress), "bandwidth_quota_bytes": UNMETERED}
+    return {**sandbox(row, ported), "egress": list(row.egress), "bandwidth_quota_bytes": UNMETERED}
 
 
 def deleted(row: Sandbox) -> DeletedView:
@@ -107,6 +107,18 @@ def network(row: PrivateNetwork) -> NetworkView:
 def network_details(row: PrivateNetwork) -> NetworkDetails:
     """Return a network with its members; an address is left out while there is none."""
     return {**network(row), "members": [_member(member) for member in row.members]}
+
+
+def ingress(facts: IngressFacts) -> IngressView:
+    """Return the answer of GET /v1/ingress."""
+    optional = {
+        "certificate": facts.certificate,
+        "https_port": facts.https_port,
+        "http_port": facts.http_port,
+        "problems": list(facts.problems),
+    }
+    said = {key: value for key, value in optional.items() if value}
+    return cast("IngressView", {"enabled": bool(facts.certificate), "domain": facts.domain, **said})
 
 
 def _member(row: Member) -> MemberView:

@@ -81,6 +81,7 @@ class SandboxView(TypedDict):
     created_by: str
     ingress_enabled: bool
     ip: NotRequired[str]
+    ingress_url_template: NotRequired[str]
     running_at: NotRequired[str]
     destroyed_at: NotRequired[str]
     spawn_ms: NotRequired[float]
@@ -100,37 +101,6 @@ class CreatedView(SandboxView):
     """What a create adds; `egress` is always there. -1 means unmetered."""
 
     bandwidth_quota_bytes: int
-
-
-class MemberView(TypedDict):
-    """A sandbox on a network; `ip` is its address there."""
-
-    sandbox_id: str
-    name: str
-    status: str
-    ip: NotRequired[str]
-
-
-class NetworkView(TypedDict):
-    """A private network."""
-
-    id: str
-    name: str
-    created_at: str
-    member_count: int
-
-
-class NetworkDetails(NetworkView):
-    """A private network with those who are on it."""
-
-    members: list[MemberView]
-
-
-class NetworkDone(TypedDict):
-    """The answer of what changes a network: its id."""
-
-    id: str
-    ok: Literal[True]
 
 
 class DeletedView(TypedDict):

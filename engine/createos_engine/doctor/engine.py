@@ -86,9 +86,20 @@ async def daemon(socket: Path, timeout_s: float = 5) -> Finding:
 def readiness(socket: Path, status: int, body: bytes) -> Finding:
     """Judge what a daemon answered to /readyz."""
     if status == HTTPStatus.OK:
+        if partial := _partly(body):
+            return warned("daemon", f"ready, on {socket}, but {partial}", "set the port it names, or end what has it")
         return passed("daemon", f"ready, on {socket}")
     try:
         reason = str(json.loads(body)["data"]["reason"])
     except (ValueError, KeyError, TypeError):
         reason = f"status {status}"
     return failed("daemon", f"running and not ready: {reason}", "mend what it names; its log says more")
+
+
+def _partly(body: bytes) -> str:
+    """Return what a ready daemon says of public URLs that nobody can open; empty when all is well."""
+    try:
+        notes = json.loads(body)["data"].get("notes", [])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return "; ".join(str(note) for note in notes if str(note).startswith("ingress: "))

@@ -50,6 +50,7 @@ class Drafts:
             created_at=datetime.now(UTC),
             created_by=user.name,
             envs=dict(wanted.envs),
+            ingress_enabled=wanted.ingress_enabled,
             ssh_pubkeys=tuple(dict.fromkeys(wanted.ssh_pubkeys)),
         )
         return row, base
@@ -109,7 +110,6 @@ def refuse_what_is_not_offered(wanted: NewSandbox) -> None:
     asked = {
         "egress": bool(wanted.egress) and wanted.egress != ("*",),
         "disks": bool(wanted.disks),
-        "ingress_enabled": wanted.ingress_enabled,
         "auto_pause_after_seconds": wanted.auto_pause_after_seconds is not None,
         "node_selector": bool(wanted.node_selector),
     }

@@ -19,13 +19,20 @@ class Health:
     """Readiness and the host's row."""
 
     def __init__(
-        self, store: SandboxStore, progress: Progress, *, host_id: str, images: Callable[[], tuple[str, ...]]
+        self,
+        store: SandboxStore,
+        progress: Progress,
+        *,
+        host_id: str,
+        images: Callable[[], tuple[str, ...]],
+        problems: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
-        """`images` returns the names of the images that are built."""
+        """`images` returns the names of the images that are built, `problems` what works only in part."""
         self._store = store
         self._progress = progress
         self._host_id = host_id
         self._images = images
+        self._problems = problems
 
     async def readiness(self) -> Readiness:
         """Return whether creates can work now."""
@@ -33,6 +40,7 @@ class Health:
         notes = [f"accelerator {files.accelerator}: {files.accelerator_reason}"] if files else []
         if files and files.accelerator is Accelerator.TCG:
             notes.append(TCG_WARNING)
+        notes += self._problems()
         return Readiness(ready=not reason, reason=reason, notes=tuple(notes))
 
     async def host(self) -> Host:

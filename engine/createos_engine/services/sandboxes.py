@@ -109,7 +109,6 @@ class Sandboxes:
         refuse_what_is_not_offered(
             NewSandbox(
                 shape="",
-                ingress_enabled=bool(changes.ingress_enabled),
                 auto_pause_after_seconds=changes.auto_pause_after_seconds,
             )
         )
