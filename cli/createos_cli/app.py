@@ -10,7 +10,21 @@ from typing import Any
 import typer
 import typer.main
 
-from createos_cli.commands import accounts, catalog, completion, create, edit, exec, remove, sandboxes, self, templates
+from createos_cli.commands import (
+    accounts,
+    catalog,
+    completion,
+    create,
+    edit,
+    exec,
+    networks,
+    remove,
+    sandboxes,
+    self,
+    templates,
+    trust,
+    urls,
+)
 from createos_cli.errors import Cancelled, CliError, Usage
 from createos_cli.groups import RootGroup, command_group
 from createos_cli.session import Session
@@ -33,11 +47,12 @@ def build() -> typer.Typer:
     """Return the program with all its commands."""
     app = command_group("Run Linux virtual machines as sandboxes on this host.", EXAMPLES, RootGroup)
     sandbox = command_group("Create sandboxes, run programs in them, remove them.", SANDBOX_EXAMPLES)
-    for module in (create, sandboxes, edit, remove, exec, catalog, templates):
+    for module in (create, sandboxes, edit, remove, exec, catalog, templates, networks, urls):
         module.register(sandbox)
     for group in (sandbox, app):
         group.add_typer(self.group(), name="self")
     accounts.register(app)
+    trust.register(app)
     completion.register(app)
     app.add_typer(sandbox, name="sandbox|sb")
     return app
