@@ -70,7 +70,9 @@ class Matrix:
     def into_page(self, text: str) -> str:
         """Return the page with its tables written anew."""
         for succeeds, title in _TITLES.items():
-            text = text.replace(_between(text, title), self._table(succeeds))
+            # With its mark: two tables that have no rows yet are alike.
+            mark = f"<!-- {title} -->\n"
+            text = text.replace(f"{mark}{_between(text, title)}", f"{mark}{self._table(succeeds)}")
         return text
 
     def _table(self, succeeds: bool) -> str:

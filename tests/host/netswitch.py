@@ -19,6 +19,7 @@ from tests.host import packets
 from tests.host.netlab import Lab, Namespace
 
 SEGMENTS = SegmentPool(IPv4Network("10.78.0.0/16"), IPv6Network("fd78:c05b::/48"))
+PORT, HOST_PORT = 8080, 9090
 _ALL_PROTOCOLS = 3
 _LISTEN_S = 3.0
 
@@ -107,3 +108,44 @@ async def _with_bridges(instance: Instance, work: Any) -> Any:
     async with Bridges(instance) as bridges:
         done: Coroutine[Any, Any, Any] = work(bridges)
         return await done
+
+
+class World:
+    """Two members of one network, a stranger on another."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.switch = Switch(lab)
+        first, second = self.switch.segment(1), self.switch.segment(2)
+        self.one, self.two = self.switch.member(first, 1), self.switch.member(first, 2)
+        self.stranger = self.switch.member(second, 1)
+        lab.servers.listen("0.0.0.0", HOST_PORT)
+        for member in (self.two, self.stranger):
+            with member.namespace.entered():
+                for address in ("0.0.0.0", "::"):
+                    lab.servers.listen(address, PORT)
+
+    def heard(self, *frames: bytes) -> bytes:
+        """Return what the second member heard of frames of the first, up to a true one that was sent after them."""
+        ear = self.two.ear()
+        for frame in frames:
+            self.one.send(frame)
+        self.one.send(self.true(b"the end"))
+        return ear.hears_until(b"the end")
+
+    def true(self, text: bytes) -> bytes:
+        packet = packets.ipv4(self.one.v4, self.two.v4, packets.UDP, packets.udp(text, port=9))
+        return packets.in_ipv4(self.two.port.mac, self.one.port.mac, packet)
+
+    def udp_v4(self, text: bytes, *, source: str = "", mac: str = "", vlan: int | None = None) -> bytes:
+        packet = packets.ipv4(source or self.one.v4, self.two.v4, packets.UDP, packets.udp(text, port=9))
+        return packets.in_ipv4(self.two.port.mac, mac or self.one.port.mac, packet, vlan=vlan)
+
+    def udp_v6(self, text: bytes, source: str) -> bytes:
+        datagram = packets.udp_v6(source, self.two.v6, text, port=9)
+        packet = packets.ipv6(source, self.two.v6, packets.UDP, datagram)
+        return packets.in_ipv6(self.two.port.mac, self.one.port.mac, packet)
+
+    def about(self, kind: int, about: str, option: bytes, *, source: str = "") -> bytes:
+        packet = packets.discovery(kind, source or self.one.v6, self.two.v6, about, option)
+        return packets.in_ipv6(self.two.port.mac, self.one.port.mac, packet)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,9 @@ async def _shout(address: str, authority: Path) -> tuple[bytes, bytes]:
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15)
     writer.write(b"ping")
     echoed = await asyncio.wait_for(reader.readexactly(4), 15)
-    writer.close()
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
     return head.splitlines()[0].strip(), echoed
 
 

@@ -58,6 +58,7 @@ def become(box: Box, verb: str, state: str) -> None:
     wait_for(lambda: box.view()["status"] == state, 60, f"{verb} did not end in {state}: {box.view()}")
 
 
+@pytest.mark.matrix("peers on a private network", "first packet", succeeds=True)
 def test_members_reach_each_other_by_both_families(pair: tuple[Box, Box]) -> None:
     one, two = pair
     v6 = two.sh("ip -6 addr show dev eth1 scope global").split("inet6 ")[1].split("/")[0]
@@ -75,6 +76,7 @@ def test_attaching_again_changes_nothing(pair: tuple[Box, Box]) -> None:
     assert len(pair[1].sh("ls /sys/class/net").split()) == 3
 
 
+@pytest.mark.matrix("a member of another private network", "first packet")
 def test_a_member_of_another_network_is_not_reached(pair: tuple[Box, Box]) -> None:
     one, two = pair
     attach(two, "other")
@@ -87,6 +89,7 @@ def test_a_member_of_another_network_is_not_reached(pair: tuple[Box, Box]) -> No
     detach(two, "other")
 
 
+@pytest.mark.matrix("a private network that it left", "rule change")
 def test_a_network_that_was_left_is_out_of_reach_at_once(pair: tuple[Box, Box]) -> None:
     one, two = pair
     its_address = address(two)
@@ -99,6 +102,7 @@ def test_a_network_that_was_left_is_out_of_reach_at_once(pair: tuple[Box, Box]) 
     assert read(one, address(two)) == "two"
 
 
+@pytest.mark.matrix("a forged IPv4 source on a private network", "first packet")
 def test_another_address_or_mac_than_its_own_gets_nowhere(pair: tuple[Box, Box]) -> None:
     one, two = pair
     ping = ("ping", "-c", "1", "-W", "2")
@@ -110,6 +114,7 @@ def test_another_address_or_mac_than_its_own_gets_nowhere(pair: tuple[Box, Box])
     assert one.exec(*ping, address(two))["exit_code"] == 0
 
 
+@pytest.mark.matrix("the host over a private network", "first packet")
 def test_nothing_of_the_host_is_on_the_network(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
     one = pair[0]
 
@@ -131,6 +136,7 @@ def test_a_peer_is_found_by_its_names(pair: tuple[Box, Box], name: str) -> None:
     assert address(two) in one.sh(f"nslookup {asked} 2>&1 || true")
 
 
+@pytest.mark.matrix("a name of another private network", "first packet")
 def test_a_name_of_another_network_is_not_known(pair: tuple[Box, Box]) -> None:
     one, two = pair
     attach(two, "other")
@@ -141,6 +147,8 @@ def test_a_name_of_another_network_is_not_known(pair: tuple[Box, Box]) -> None:
     detach(two, "other")
 
 
+@pytest.mark.matrix("a private network of the sandbox it was forked from", "fork")
+@pytest.mark.matrix("peers on a private network", "pause and resume", succeeds=True)
 def test_a_network_is_kept_over_pause_and_resume(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
     one, two = pair
     before = address(two)
@@ -148,22 +156,38 @@ def test_a_network_is_kept_over_pause_and_resume(engine: LiveEngine, pair: tuple
     ports = {name for name in engine.private_links() if name.startswith(f"c{engine.instance}p")}
     while_paused = engine.call("GET", "/v1/networks/lan")["members"]
 
+    child = fork(two)
     become(two, "resume", "running")
 
     assert len(ports) == 1
     assert [member["status"] for member in while_paused] == ["running", "paused"]
     assert address(two) == before
     assert (read(one, before), read(two, address(one))) == ("two", "one")
+    assert [link for link in child.sh("ls /sys/class/net").split() if link != "lo"] == ["eth0"]
+    assert read(child, address(one)) == ""
+    child.destroy()
 
 
+def fork(box: Box) -> Box:
+    """Return a running copy of a paused sandbox."""
+    child = Box(box.engine, box.engine.call("POST", f"/v1/sandboxes/{box.id}/fork", {}))
+    wait_for(lambda: child.view()["status"] == "running", 60, f"the fork does not run: {child.view()}")
+    return child
+
+
+@pytest.mark.matrix("peers on a private network", "daemon killed", succeeds=True)
+@pytest.mark.matrix("peers on a private network", "daemon down", succeeds=True)
 def test_networks_outlive_the_daemon(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
     one, two = pair
+    one.sh(f"(while true; do ping -c 1 -W 1 {address(two)} && echo up >> /seen; done) > /dev/null 2>&1 &")
+    before = wait_for(lambda: int(one.sh("wc -l < /seen || echo 0")), 10, "the members do not reach each other")
     engine.signal(signal.SIGKILL)
     links = engine.private_links()
 
     engine.start()
 
     assert engine.private_links() == links
+    assert int(one.sh("wc -l < /seen")) > before + 5
     wait_for(lambda: read(one, address(two)) == "two", 20, "the members do not reach each other again")
     detach(two, "lan")
     assert two.sh("ls /sys/class/net").split() == ["eth0", "lo"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Proxy:
     heads: list[bytes] = field(default_factory=list)
     connections: int = 0
     program: Program | None = None
+    visits: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
     def host(self) -> str:
@@ -40,10 +41,13 @@ class Proxy:
 
     async def connect(self, *, tls: bool = False) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection to the proxy."""
-        if not tls:
-            return await asyncio.open_connection("127.0.0.1", self.http_port)
-        context = ssl.create_default_context(cadata=self.authority.pem)
-        return await asyncio.open_connection("127.0.0.1", self.https_port, ssl=context, server_hostname=self.host)
+        if tls:
+            context = ssl.create_default_context(cadata=self.authority.pem)
+            visit = await asyncio.open_connection("127.0.0.1", self.https_port, ssl=context, server_hostname=self.host)
+        else:
+            visit = await asyncio.open_connection("127.0.0.1", self.http_port)
+        self.visits.append(visit[1])
+        return visit
 
     async def ask(self, head: str, body: bytes = b"", *, tls: bool = False) -> bytes:
         """Send one request, ask for the end of the connection and return everything that comes."""
@@ -97,5 +101,9 @@ async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     proxy.http_port = await listener.open("http", "127.0.0.1", 0)
     proxy.https_port = await listener.open("https", "127.0.0.1", 0)
     yield proxy
+    for visit in proxy.visits:
+        visit.transport.abort()
+        with suppress(OSError):
+            await visit.wait_closed()
     await listener.close()
     server.close()
