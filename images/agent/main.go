@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -62,6 +63,7 @@ func exitOn(err error) {
 // runAsInit never returns: without process 1 the kernel panics.
 func runAsInit() {
 	begun := time.Now()
+	runtime.GOMAXPROCS(max(1, runtime.NumCPU()))
 	boot.Early()
 	if boot.Option("createos.probe") == "1" {
 		_, _ = os.Stdout.WriteString("createos-probe-ok\n")

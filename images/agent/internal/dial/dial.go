@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"createos.local/agent/internal/frame"
 	"createos.local/agent/internal/mux"
 )
 
@@ -24,7 +23,7 @@ const (
 var loopback = []string{"127.0.0.1", "::1"}
 
 // buffers are taken only when there is something to read: a thousand idle connections need none.
-var buffers = sync.Pool{New: func() any { return new([frame.MaxPayload]byte) }}
+var buffers = sync.Pool{New: func() any { return new(mux.Output) }}
 
 type request struct {
 	Port    int    `json:"port"`
@@ -122,7 +121,7 @@ var errCancelled = errors.New("the host has cancelled the connection")
 
 func upward(stream *mux.Stream, connection *net.TCPConn) error {
 	for {
-		data, more := stream.Receive()
+		data, more := stream.Borrow()
 		if !more {
 			return connection.CloseWrite()
 		}
@@ -151,12 +150,12 @@ func downward(stream *mux.Stream, connection *net.TCPConn) error {
 
 // passOn waits for data and sends it; 0 is the end of the connection, or of the stream.
 func passOn(stream *mux.Stream, raw syscall.RawConn) (int, error) {
-	var buffer *[frame.MaxPayload]byte
+	var buffer *mux.Output
 	var n int
 	var failed error
 	err := raw.Read(func(fd uintptr) bool {
-		buffer = buffers.Get().(*[frame.MaxPayload]byte)
-		n, failed = syscall.Read(int(fd), buffer[:])
+		buffer = buffers.Get().(*mux.Output)
+		n, failed = syscall.Read(int(fd), buffer.Bytes())
 		if failed == syscall.EAGAIN || failed == syscall.EINTR {
 			buffers.Put(buffer)
 			return false
@@ -170,7 +169,7 @@ func passOn(stream *mux.Stream, raw syscall.RawConn) (int, error) {
 	if failed != nil {
 		return 0, failed
 	}
-	if n > 0 && !stream.Send(output, buffer[:n]) {
+	if n > 0 && !stream.SendOutput(output, buffer, n) {
 		return 0, errCancelled
 	}
 	return n, nil

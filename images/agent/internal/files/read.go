@@ -7,7 +7,6 @@ import (
 	"os"
 	"syscall"
 
-	"createos.local/agent/internal/frame"
 	"createos.local/agent/internal/mux"
 )
 
@@ -81,11 +80,11 @@ func read(stream *mux.Stream, path string) error {
 
 // copyOut sends size bytes, or all there are when size is negative.
 func copyOut(stream *mux.Stream, path string, source io.Reader, size int64) error {
-	buffer := make([]byte, frame.MaxPayload)
+	var piece mux.Output
 	sent := int64(0)
 	for sent != size {
-		n, err := source.Read(buffer)
-		if n > 0 && !stream.Send(output, buffer[:n]) {
+		n, err := source.Read(piece.Bytes())
+		if n > 0 && !stream.SendOutput(output, &piece, n) {
 			return nil
 		}
 		sent += int64(n)

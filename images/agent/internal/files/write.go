@@ -50,9 +50,10 @@ func receive(stream *mux.Stream, target *target, size int64) (int64, error) {
 	if err := target.room(size); err != nil {
 		return 0, err
 	}
+	stream.Widen(mux.Bulk)
 	written := int64(0)
 	for {
-		data, more := stream.Receive()
+		data, more := stream.Borrow()
 		if !more {
 			break
 		}

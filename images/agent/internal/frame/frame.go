@@ -48,12 +48,17 @@ var resetHead = Append(nil, Frame{Type: Reset, Payload: []byte(ResetMarker + "01
 // Append adds an encoded frame to dst. The caller keeps payloads within MaxPayload.
 func Append(dst []byte, f Frame) []byte {
 	var header [HeaderSize]byte
+	PutHeader(header[:], f, len(f.Payload))
+	return append(append(dst, header[:]...), f.Payload...)
+}
+
+// PutHeader writes the header of a frame whose payload has so many bytes.
+func PutHeader(header []byte, f Frame, length int) {
 	binary.BigEndian.PutUint16(header[0:], Magic)
 	header[2] = byte(f.Type)
 	header[3] = f.Flags
 	binary.BigEndian.PutUint32(header[4:], f.Stream)
-	binary.BigEndian.PutUint32(header[8:], uint32(len(f.Payload)))
-	return append(append(dst, header[:]...), f.Payload...)
+	binary.BigEndian.PutUint32(header[8:], uint32(length))
 }
 
 // Decoder turns bytes into frames. What is not a frame is skipped up to the next RESET.
@@ -106,6 +111,18 @@ func (d *Decoder) Next() (Frame, bool) {
 		d.start += HeaderSize + length
 		return f, true
 	}
+}
+
+// Begun returns a frame whose header is there and part of whose payload is missing, and the length of the whole payload.
+// Whoever reads the rest himself calls Forget.
+func (d *Decoder) Begun() (Frame, int, bool) {
+	rest := d.buffer[d.start:]
+	if d.hunting || len(rest) < HeaderSize {
+		return Frame{}, 0, false
+	}
+	f, length, ok := parse(rest)
+	f.Payload = rest[HeaderSize:]
+	return f, length, ok && len(f.Payload) < length
 }
 
 // hunt moves to the next RESET and reports whether its head is there.

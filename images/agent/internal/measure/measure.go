@@ -12,9 +12,10 @@ const output = 1
 
 // Discard handles one `discard` stream: it reads input and forgets it.
 func Discard(stream *mux.Stream) {
+	stream.Widen(mux.Bulk)
 	total := 0
 	for {
-		data, more := stream.Receive()
+		data, more := stream.Borrow()
 		if !more {
 			stream.Finish(map[string]int{"bytes": total})
 			return
@@ -32,9 +33,9 @@ func Source(stream *mux.Stream) {
 		stream.Fail("bad_request", "source needs a number of bytes")
 		return
 	}
-	piece := make([]byte, frame.MaxPayload)
-	for left := wanted.Bytes; left > 0; left -= len(piece) {
-		if !stream.Send(output, piece[:min(left, len(piece))]) {
+	var zeros mux.Output
+	for left := wanted.Bytes; left > 0; left -= frame.MaxPayload {
+		if !stream.SendOutput(output, &zeros, min(left, frame.MaxPayload)) {
 			break
 		}
 	}

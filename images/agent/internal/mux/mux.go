@@ -54,7 +54,9 @@ func (m *Mux) Serve(gone func()) error {
 		if n > 0 {
 			decoder.Filled(n)
 			m.dispatch(decoder)
-			continue
+			if err = m.finish(decoder); err == nil {
+				continue
+			}
 		}
 		if err != nil && err != io.EOF {
 			return err
@@ -70,11 +72,11 @@ func (m *Mux) dispatch(decoder *frame.Decoder) {
 		if !ok {
 			return
 		}
-		m.receive(f)
+		m.receive(f, nil)
 	}
 }
 
-func (m *Mux) receive(f frame.Frame) {
+func (m *Mux) receive(f frame.Frame, whole *buffer) {
 	switch f.Type {
 	case frame.Reset:
 		m.reset(f.Payload)
@@ -85,7 +87,7 @@ func (m *Mux) receive(f frame.Frame) {
 		stream := m.streams[f.Stream]
 		m.mu.Unlock()
 		if stream != nil {
-			stream.receive(f)
+			stream.receive(f, whole)
 		}
 	}
 }

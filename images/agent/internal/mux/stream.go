@@ -21,8 +21,11 @@ type Stream struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	credit  int
-	input   [][]byte
+	input   []piece
 	queued  int
+	window  int
+	owed    int
+	lent    piece
 	inEOF   bool
 	over    bool
 
@@ -38,7 +41,7 @@ const (
 )
 
 func newStream(m *Mux, id uint32, request []byte) *Stream {
-	s := &Stream{Request: request, Cancelled: make(chan struct{}), mux: m, id: id, credit: Window}
+	s := &Stream{Request: request, Cancelled: make(chan struct{}), mux: m, id: id, credit: Window, window: Window}
 	s.changed.L = &s.mu
 	return s
 }
@@ -95,14 +98,25 @@ func (s *Stream) Receive() ([]byte, bool) {
 		s.mu.Unlock()
 		return nil, false
 	}
-	data := s.input[0]
-	s.input = s.input[1:]
-	s.queued -= len(data)
+	data := s.pop().data
 	s.mu.Unlock()
-	var grant [4]byte
-	binary.BigEndian.PutUint32(grant[:], uint32(len(data)))
-	s.mux.send(s, false, frame.Frame{Type: frame.Credit, Stream: s.id, Payload: grant[:]})
+	s.grant(len(data))
 	return data, true
+}
+
+// pop removes the first piece of input; it is called with the lock held.
+func (s *Stream) pop() piece {
+	first := s.input[0]
+	s.input[0] = piece{}
+	s.input = s.input[1:]
+	s.queued -= len(first.data)
+	return first
+}
+
+func (s *Stream) grant(size int) {
+	var payload [4]byte
+	binary.BigEndian.PutUint32(payload[:], uint32(size))
+	s.mux.send(s, false, frame.Frame{Type: frame.Credit, Stream: s.id, Payload: payload[:]})
 }
 
 // Finish ends the stream with a result.
@@ -146,7 +160,8 @@ func (s *Stream) control(message []byte) {
 	}
 }
 
-func (s *Stream) receive(f frame.Frame) {
+// receive acts on a frame. whole is the buffer that its payload lies in, if it may be kept; else the payload is copied.
+func (s *Stream) receive(f frame.Frame, whole *buffer) {
 	if f.Type == frame.Data && f.Flags == Control {
 		s.control(f.Payload)
 		return
@@ -163,8 +178,8 @@ func (s *Stream) receive(f frame.Frame) {
 		}
 	case frame.Data:
 		s.mu.Lock()
-		if !s.inEOF && !s.over && s.queued+len(f.Payload) <= Window {
-			s.input = append(s.input, append([]byte(nil), f.Payload...))
+		if !s.inEOF && !s.over && s.queued+len(f.Payload) <= s.window {
+			s.input = append(s.input, kept(f.Payload, whole))
 			s.queued += len(f.Payload)
 			s.changed.Broadcast()
 		}
