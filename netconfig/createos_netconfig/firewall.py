@@ -30,6 +30,7 @@ class Firewall:
         self._members: dict[int, Member] = {}
         self._owners: dict[Address, Member] = {}
         self._held: dict[Address, Held] = {}
+        self._metered: set[str] = set()
         self._changed: list[Callable[[Member], None]] = []
 
     def install(self, doors: Doors = CLOSED) -> None:
@@ -45,7 +46,7 @@ class Firewall:
             self._nft.apply(base + anew)
             known = []
         if not self._members:
-            self._held = kernel_state.held(self._instance, known)
+            self._held, self._metered = kernel_state.held(self._instance, known), kernel_state.metered(known)
         # Nobody has this address: a kernel that cannot forget flows is told about now, not when a sandbox ends.
         forget(self._pool.v4.network_address)
 
@@ -62,9 +63,17 @@ class Firewall:
         """Replace what an endpoint may reach: what stays allowed goes on, what does not ends at its next packet."""
         self._put(endpoint, rules, egress.enter(self._instance, endpoint))
 
+    def meter(self, endpoint: Endpoint, remaining_bytes: int | None) -> None:
+        """Let so many bytes more out of an endpoint that is let in, or as many as it likes."""
+        commands = self._unmetered(endpoint)
+        if remaining_bytes is not None:
+            commands += egress.meter(self._instance, endpoint, remaining_bytes)
+        self._nft.apply(commands)
+        (self._metered.discard if remaining_bytes is None else self._metered.add)(endpoint.interface)
+
     def expel(self, endpoint: Endpoint) -> None:
         """Refuse everything from an endpoint and forget its flows; repeatable."""
-        out = self._taken(endpoint) + egress.leave(self._instance, endpoint)
+        out = self._taken(endpoint) + self._unmetered(endpoint) + egress.leave(self._instance, endpoint)
         self._nft.apply(ruleset.expel(self._instance, endpoint) + out)
         self._forget(endpoint)
         for address in (endpoint.ipv4, endpoint.ipv6):
@@ -108,6 +117,7 @@ class Firewall:
         """Remove all rules; repeatable."""
         self._nft.apply(ruleset.remove(self._instance) + egress_base.remove(self._instance))
         self._members, self._owners, self._held = {}, {}, {}
+        self._metered = set()
 
     def _put(self, endpoint: Endpoint, rules: Rules, commands: list[Command]) -> None:
         known = self._members.get(endpoint.slot)
@@ -148,6 +158,9 @@ class Firewall:
         known = self._members.get(endpoint.slot)
         return egress.take(self._instance, known.grant) if known else self._held_by(endpoint).fixed
 
+    def _unmetered(self, endpoint: Endpoint) -> list[Command]:
+        return egress.unmeter(self._instance, endpoint) if endpoint.interface in self._metered else []
+
     def _held_by(self, endpoint: Endpoint) -> Held:
         parts = [self._held.get(address, Held()) for address in (endpoint.ipv4, endpoint.ipv6)]
         return Held([each for part in parts for each in part.fixed], [each for part in parts for each in part.learned])
@@ -158,6 +171,7 @@ class Firewall:
 
     def _forget(self, endpoint: Endpoint) -> None:
         self._forget_held(endpoint)
+        self._metered.discard(endpoint.interface)
         member = self._members.pop(endpoint.slot, None)
         for address in _addresses(endpoint):
             self._owners.pop(address, None)

@@ -46,6 +46,11 @@ def held(instance: Instance, listing: Iterable[Command]) -> dict[Address, Held]:
     return found
 
 
+def metered(listing: Iterable[Command]) -> set[str]:
+    """Return the interfaces that have a quota, from a listing of the egress table."""
+    return {str(element[0]) for name, element in _elements(listing) if name == "quotas"}
+
+
 def counted(listing: Iterable[Command]) -> dict[str, int]:
     """Return the bytes counted by interface, from a listing of one of the counting sets."""
     return {element["elem"]["val"]: element["elem"]["counter"]["bytes"] for _, element in _elements(listing)}

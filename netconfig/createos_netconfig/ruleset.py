@@ -25,7 +25,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 
 from createos_netconfig import bridge_rules
 from createos_netconfig.addresses import Endpoint, Pool, link_local
-from createos_netconfig.egress_base import CLOSED, Doors
+from createos_netconfig.egress_base import CLOSED, VERSIONS, Doors, note, written_sets
 from createos_netconfig.expressions import (
     ACCEPT,
     DROP,
@@ -37,16 +37,19 @@ from createos_netconfig.expressions import (
     ct,
     field,
     goto,
+    jump,
     masquerade,
     match,
     meta,
     prefix,
     reject,
     reject_tcp,
+    set_mark,
 )
 from createos_netconfig.names import Instance
 from createos_netconfig.nft import Command
 from createos_netconfig.ranges import METADATA_V4, METADATA_V6, PRIVATE_V4, PRIVATE_V6
+from createos_netconfig.reasons import Reason
 
 Network = IPv4Network | IPv6Network
 
@@ -142,7 +145,7 @@ def _sets(instance: Instance, pool: Pool, policy: Policy) -> list[Command]:
             ("private", private),
         ):
             commands += _intervals(instance, f"{name}_v{version}", f"ipv{version}_addr", networks)
-    return commands
+    return commands + written_sets(instance.table, asked=False)
 
 
 def _intervals(instance: Instance, name: str, kind: str, networks: Sequence[str]) -> list[Command]:
@@ -177,7 +180,8 @@ def _chains(instance: Instance) -> list[Command]:
         _add("chain", family=family, table=instance.table, name=name, type=kind, hook=hook, prio=prio, policy="accept")
         for family, name, kind, hook, prio in hooks
     ]
-    return [_add("chain", family="inet", table=instance.table, name="refuse"), *based]
+    plain = [_add("chain", family="inet", table=instance.table, name=name) for name in ("refuse", "note")]
+    return [*plain, *based]
 
 
 def _spoof_rules(instance: Instance) -> list[Command]:
@@ -191,6 +195,7 @@ def _spoof_rules(instance: Instance) -> list[Command]:
         [ours, match({"exthdr": {"name": "rt"}}, True), DROP],
         [ours, match(concat(meta("iifname"), mac, field("ip", "saddr")), "@members_v4"), RETURN],
         [ours, match(concat(meta("iifname"), mac, field("ip6", "saddr")), "@members_v6"), RETURN],
+        [ours, set_mark(meta("mark"), Reason.SPOOFED.mark), jump("note")],
         [ours, DROP],
     )
 
@@ -211,10 +216,16 @@ def _host_rules(instance: Instance, doors: Doors) -> list[Command]:
         [ours, _DISCOVERY, ACCEPT],
         # The kernel looks for the way back of a refusal without regard to the link, and may find the uplink.
         [ours, match(field("ip6", "saddr"), prefix("fe80::/10")), DROP],
-        [ours, goto("refuse")],
+        [ours, *_refused(Reason.HOST)],
     )
-    refuse = [match(meta("l4proto"), "tcp"), reject_tcp()], [reject()]
-    return _rules(instance, "host", *host) + _rules(instance, "refuse", *refuse)
+    noted = [rule for version, ip in VERSIONS for rule in note(ip, version)]
+    refuse = [jump("note")], [match(meta("l4proto"), "tcp"), reject_tcp()], [reject()]
+    return _rules(instance, "host", *host) + _rules(instance, "note", *noted) + _rules(instance, "refuse", *refuse)
+
+
+def _refused(reason: Reason) -> list[Expression]:
+    """Refuse a packet and write down why."""
+    return [set_mark(meta("mark"), reason.mark), goto("refuse")]
 
 
 def _route_rules(instance: Instance) -> list[Command]:
@@ -225,14 +236,14 @@ def _route_rules(instance: Instance) -> list[Command]:
         opener = concat(meta("iifname"), ct(f"{ip} saddr", "original"))
         rules.append([from_us, _RELATED, match(opener, f"@addresses_v{version}", op="!="), DROP])
     rules += [
-        [from_us, to_us, goto("refuse")],
+        [from_us, to_us, *_refused(Reason.SANDBOX)],
         # A port that the host publishes is the host's service, wherever the packet was sent on to.
-        [from_us, match(ct("status"), "dnat", op="in"), goto("refuse")],
+        [from_us, match(ct("status"), "dnat", op="in"), *_refused(Reason.HOST)],
     ]
     for ip, version in (("ip", 4), ("ip6", 6)):
         rules += _destination_rules(from_us, field(ip, "daddr"), version)
     unicast = match({"fib": {"result": "type", "flags": ["daddr"]}}, "unicast", op="!=")
-    return _rules(instance, "route", *rules, [from_us, unicast, goto("refuse")])
+    return _rules(instance, "route", *rules, [from_us, unicast, *_refused(Reason.PRIVATE)])
 
 
 def _open_rules(instance: Instance) -> list[Command]:
@@ -245,9 +256,9 @@ def _destination_rules(from_us: Expression, to: Expression, version: int) -> lis
     transports, dns = match(meta("l4proto"), {"set": ["tcp", "udp"]}), match(field("th", "dport"), _DNS_PORT)
     return [
         [from_us, match(to, f"@resolvers_v{version}"), transports, dns, ACCEPT],
-        [from_us, match(to, f"@metadata_v{version}"), goto("refuse")],
+        [from_us, match(to, f"@metadata_v{version}"), *_refused(Reason.METADATA)],
         [from_us, match(to, f"@allowed_v{version}"), ACCEPT],
-        [from_us, match(to, f"@private_v{version}"), goto("refuse")],
+        [from_us, match(to, f"@private_v{version}"), *_refused(Reason.PRIVATE)],
     ]
 
 

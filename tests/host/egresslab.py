@@ -50,6 +50,7 @@ class EgressLab(Lab):
 
     def __init__(self, closing: ExitStack, records: Records | None = None) -> None:
         super().__init__(Policy(), closing)
+        self._taken: set[int] = set()
         self.dns = DnsServer(dict(records or RECORDS))
         closing.callback(self.dns.close)
         self.internet.ip(
@@ -85,7 +86,11 @@ class EgressLab(Lab):
         self.call(self.gateway.close())
 
     def box(self, slot: int, *rules: str) -> Guest:
-        """Return a guest under rules, in place before its link is there."""
+        """Return a guest under rules, in place before its link is there; one that had the slot is gone then."""
+        if slot in self._taken:
+            self.host.ip(f"link del {POOL.endpoint(self.instance, slot).interface}")
+            self.firewall.expel(POOL.endpoint(self.instance, slot))
+        self._taken.add(slot)
         self.firewall.admit(POOL.endpoint(self.instance, slot), parse(rules))
         return self.guest(slot, admitted=False)
 
