@@ -122,5 +122,6 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     engine.connection.on_back(reconcile_again)
     engine.background.every(settings.reconcile_every_s, "reconcile", engine.reconciler.run)
     engine.background.every(settings.reconcile_every_s, "resizes", engine.resizes.complete)
+    engine.background.every(settings.reconcile_every_s, "bandwidth", engine.bandwidth.count)
     engine.progress.ready(files)
     log.info("ready", accelerator=files.accelerator, reason=files.accelerator_reason)

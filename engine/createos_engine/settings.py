@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     ingress_https_port: int = Field(8443, ge=-1, le=65535, description="0 takes a free one, -1 is no https")
     ingress_http_port: int = Field(8480, ge=-1, le=65535, description="0 takes a free one, -1 is no http")
     ingress_resumes: bool = Field(False, description="a visit resumes a sandbox that was paused for being idle")
+    bandwidth_quota_mib: int = Field(0, ge=0, description="what a new sandbox may send out; 0 is as much as it likes")
 
     default_rootfs: str = Field("devbox:1", description="image of a create that names none")
     region: str = Field("local", description="the region a create may name")

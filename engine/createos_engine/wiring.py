@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 
-from createos_images.buildah import Buildah
-from createos_images.cache import Cache
 from createos_netconfig.addresses import Pool
 from createos_netconfig.bridge_firewall import BridgeFirewall
 from createos_netconfig.bridges import Bridges
@@ -22,6 +20,7 @@ from createos_netconfig.links import Links
 from createos_netconfig.names import Instance
 from createos_netconfig.nft import Nft
 from createos_netconfig.resolvers import host_resolvers
+from createos_netconfig.rules import Address
 from createos_netconfig.ruleset import Policy
 from createos_netconfig.segments import SegmentPool
 
@@ -34,11 +33,12 @@ from createos_engine.paths import Paths
 from createos_engine.services.access_tokens import AccessTokens
 from createos_engine.services.accounts import Accounts
 from createos_engine.services.agents import Agents
+from createos_engine.services.allowances import Allowances
 from createos_engine.services.background import Background
-from createos_engine.services.build_log import BuildLogs
-from createos_engine.services.builders import ImageBuilder
+from createos_engine.services.bandwidth import Bandwidths
 from createos_engine.services.catalog import ImageCatalog
 from createos_engine.services.drafts import Drafts
+from createos_engine.services.egress import Egress
 from createos_engine.services.exec import Execs
 from createos_engine.services.files import Files
 from createos_engine.services.forks import Forks
@@ -70,12 +70,15 @@ from createos_engine.services.tunnels import Tunnels
 from createos_engine.settings import Settings
 from createos_engine.store.access_tokens import AccessTokenStore
 from createos_engine.store.accounts import AccountStore
+from createos_engine.store.bandwidth import BandwidthStore
 from createos_engine.store.database import Database
+from createos_engine.store.egress import EgressStore
 from createos_engine.store.memberships import MembershipStore
 from createos_engine.store.networks import NetworkStore
 from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
-from createos_engine.store.templates import TemplateStore
+from createos_engine.traffic import UNMETERED
+from createos_engine.wiring_images import make_templates
 from createos_engine.words import State
 
 _MIB = 2**20
@@ -92,12 +95,22 @@ class Engine:
     reconciler: Reconciler
     resizes: Resizes
     templates: Templates
+    bandwidth: Bandwidths
     network: Network
     members: Members
     ingress: Ingress
     connection: LibvirtConnection
     background: Background
     progress: Progress
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """What the services around egress need: their tables, and which addresses are closed to all."""
+
+    rules: EgressStore
+    bandwidth: BandwidthStore
+    closed: Callable[[Address], str]
 
 
 @asynccontextmanager
@@ -120,9 +133,11 @@ async def open_engine(
         agents = Agents(paths)
         closing.push_async_callback(agents.close)
         closing.push_async_callback(background.close)
-        pool, firewall, gateway = _firewall(settings, instance)
+        pool, firewall, gateway, closed = _firewall(settings, instance)
         closing.push_async_callback(gateway.close)
-        network = Network(instance, pool, links, firewall, gateway)
+        quota = settings.bandwidth_quota_mib * _MIB or UNMETERED
+        rules, bandwidth = EgressStore(database), BandwidthStore(database, quota_bytes=quota)
+        network = Network(instance, pool, links, firewall, gateway, Allowances(rules, bandwidth))
         yield _assemble(
             settings,
             paths,
@@ -131,6 +146,7 @@ async def open_engine(
             gateway,
             network,
             bridges,
+            _Outside(rules, bandwidth, closed.why),
             connection,
             background,
             agents,
@@ -146,6 +162,7 @@ def _assemble(
     gateway: Gateway,
     network: Network,
     bridges: Bridges,
+    outside: _Outside,
     connection: LibvirtConnection,
     background: Background,
     agents: Agents,
@@ -166,7 +183,7 @@ def _assemble(
     agents.on_lost(losses.agent_lost)
     host_id = f"host-{socket.gethostname()}"
     catalog = ImageCatalog(settings.cache_dir, settings.default_rootfs)
-    templates = _templates(settings, paths, database, catalog, network, background)
+    templates = make_templates(settings, paths, database, catalog, network, background)
     drafts = Drafts(store, Images(catalog, templates), region=settings.region, host_id=host_id)
     networks = Networks(
         NetworkStore(database),
@@ -190,6 +207,7 @@ def _assemble(
     keep = timedelta(seconds=settings.keep_destroyed_s)
     accounts = Accounts(AccountStore(database))
     resizes = Resizes(ResizeStore(database), store, hypervisor, machines, agents, locks, settings)
+    bandwidth = Bandwidths(outside.bandwidth, store, network, locks)
     return Engine(
         services=Services(
             sandboxes=sandboxes,
@@ -206,6 +224,8 @@ def _assemble(
             tunnels=Tunnels(guests),
             networks=networks,
             ingress=ingress,
+            egress=Egress(outside.rules, store, network, machines, locks, outside.closed),
+            bandwidth=bandwidth,
             access_tokens=AccessTokens(AccessTokenStore(database), store),
             region=settings.region,
             version=version("createos-local"),
@@ -230,6 +250,7 @@ def _assemble(
         ),
         resizes=resizes,
         templates=templates,
+        bandwidth=bandwidth,
         network=network,
         members=members,
         ingress=ingress,
@@ -239,32 +260,7 @@ def _assemble(
     )
 
 
-def _templates(
-    settings: Settings,
-    paths: Paths,
-    database: Database,
-    catalog: ImageCatalog,
-    network: Network,
-    background: Background,
-) -> Templates:
-    buildah = Buildah(
-        Cache(settings.cache_dir),
-        quota_mib=settings.build_quota_mib,
-        memory_mib=settings.build_memory_mib,
-        timeout_s=settings.build_timeout_s,
-    )
-    return Templates(
-        TemplateStore(database),
-        catalog,
-        ImageBuilder(buildah, network),
-        BuildLogs(paths),
-        background,
-        settings.cache_dir,
-        builds_at_once=settings.builds_at_once,
-    )
-
-
-def _firewall(settings: Settings, instance: Instance) -> tuple[Pool, Firewall, Gateway]:
+def _firewall(settings: Settings, instance: Instance) -> tuple[Pool, Firewall, Gateway, Closed]:
     try:
         resolvers = tuple(map(ip_address, settings.resolvers)) or host_resolvers()
         policy = Policy(tuple(map(ip_network, settings.allow_private)))
@@ -272,4 +268,5 @@ def _firewall(settings: Settings, instance: Instance) -> tuple[Pool, Firewall, G
         raise Invalid(f"a setting is wrong: {exc}", hint="correct resolvers or allow_private") from exc
     pool = Pool(settings.subnet_v4, settings.subnet_v6)
     firewall = Firewall(instance, pool, policy, Nft())
-    return pool, firewall, Gateway(firewall, Closed(pool, policy.allow_private), resolvers)
+    closed = Closed(pool, policy.allow_private)
+    return pool, firewall, Gateway(firewall, closed, resolvers), closed

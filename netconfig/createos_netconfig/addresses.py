@@ -10,6 +10,8 @@ from createos_netconfig.names import Instance
 
 GATEWAY_V4 = IPv4Address("169.254.77.1")
 GATEWAY_V6 = IPv6Address("fe80::1")
+GATEWAY_MAC = "02:c1:a9:fe:4d:01"
+"""The host's end of every link: a guest that is resumed or forked onto another tap finds the neighbour it knows."""
 # A /16 has room for more, but interface names must stay short and rules fast.
 _MOST_SLOTS = 65_000
 

@@ -50,14 +50,16 @@ class Firewall:
         # Nobody has this address: a kernel that cannot forget flows is told about now, not when a sandbox ends.
         forget(self._pool.v4.network_address)
 
-    def admit(self, endpoint: Endpoint, rules: Rules = OPEN) -> None:
-        """Let an endpoint's own packets in, and out under its rules; repeatable."""
+    def admit(self, endpoint: Endpoint, rules: Rules = OPEN, *, remaining_bytes: int | None = None) -> None:
+        """Let an endpoint's own packets in, and out under its rules, at most so many bytes; repeatable."""
         commands = ruleset.admit(self._instance, endpoint) + egress.enter(self._instance, endpoint)
+        commands += self._metering(endpoint, remaining_bytes)
         known = self._members.get(endpoint.slot)
         if known and known.rules == rules:
             self._nft.apply(commands)
-            return
-        self._put(endpoint, rules, commands)
+        else:
+            self._put(endpoint, rules, commands)
+        self._note_metered(endpoint, remaining_bytes)
 
     def change(self, endpoint: Endpoint, rules: Rules) -> None:
         """Replace what an endpoint may reach: what stays allowed goes on, what does not ends at its next packet."""
@@ -65,11 +67,8 @@ class Firewall:
 
     def meter(self, endpoint: Endpoint, remaining_bytes: int | None) -> None:
         """Let so many bytes more out of an endpoint that is let in, or as many as it likes."""
-        commands = self._unmetered(endpoint)
-        if remaining_bytes is not None:
-            commands += egress.meter(self._instance, endpoint, remaining_bytes)
-        self._nft.apply(commands)
-        (self._metered.discard if remaining_bytes is None else self._metered.add)(endpoint.interface)
+        self._nft.apply(self._metering(endpoint, remaining_bytes))
+        self._note_metered(endpoint, remaining_bytes)
 
     def expel(self, endpoint: Endpoint) -> None:
         """Refuse everything from an endpoint and forget its flows; repeatable."""
@@ -157,6 +156,13 @@ class Firewall:
     def _taken_fixed(self, endpoint: Endpoint) -> list[Command]:
         known = self._members.get(endpoint.slot)
         return egress.take(self._instance, known.grant) if known else self._held_by(endpoint).fixed
+
+    def _metering(self, endpoint: Endpoint, remaining_bytes: int | None) -> list[Command]:
+        wanted = [] if remaining_bytes is None else egress.meter(self._instance, endpoint, remaining_bytes)
+        return self._unmetered(endpoint) + wanted
+
+    def _note_metered(self, endpoint: Endpoint, remaining_bytes: int | None) -> None:
+        (self._metered.discard if remaining_bytes is None else self._metered.add)(endpoint.interface)
 
     def _unmetered(self, endpoint: Endpoint) -> list[Command]:
         return egress.unmeter(self._instance, endpoint) if endpoint.interface in self._metered else []

@@ -12,7 +12,7 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from createos_netconfig import sysctl
-from createos_netconfig.addresses import GATEWAY_V4, GATEWAY_V6, Endpoint
+from createos_netconfig.addresses import GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6, Endpoint
 from createos_netconfig.errors import NetconfigError
 from createos_netconfig.names import Instance
 from createos_netconfig.tap import make_tap
@@ -78,6 +78,7 @@ class Links:
         """Give a link the gateway's addresses and the route to who is behind it."""
         interface = endpoint.interface
         sysctl.harden(interface)
+        await self._set_mac(interface)
         index = await self._up(interface)
         await self._add_gateway(index, GATEWAY_V4, bits=_HOST_BITS[4], scope=_RT_SCOPE_LINK)
         await self._add_route(index, endpoint.ipv4)
@@ -120,6 +121,11 @@ class Links:
         with netlink_errors("the interfaces could not be listed"):
             names = [str(link.get("ifname")) async for link in await self._netlink.get_links()]
         return frozenset(name for name in names if self._instance.tags(name))
+
+    async def _set_mac(self, interface: str) -> None:
+        """Give the host's end the address that guests know it by."""
+        index = await self._index(interface)
+        await self._netlink.link("set", index=index, address=GATEWAY_MAC)
 
     async def _index(self, interface: str) -> int | None:
         found = await self._netlink.link_lookup(ifname=interface)

@@ -9,7 +9,9 @@ from datetime import timedelta
 from createos_engine.api.ports import (
     AccessTokenPort,
     AccountPort,
+    BandwidthPort,
     CatalogPort,
+    EgressPort,
     ExecPort,
     FilePort,
     ForkPort,
@@ -105,6 +107,7 @@ class FakeSandboxes:
                 envs=dict(wanted.envs),
                 ssh_pubkeys=wanted.ssh_pubkeys,
                 ingress_enabled=wanted.ingress_enabled,
+                egress=wanted.egress,
                 running_at=NOON + timedelta(milliseconds=1234.567),
                 spawn_ms=1234.5,
             )
@@ -228,8 +231,11 @@ class FakeWorld:
 
     def __post_init__(self) -> None:
         # These need the sandboxes of this file.
+        from tests.fakes.egress import FakeBandwidth, FakeEgress
         from tests.fakes.files import FakeFiles, FakeTunnels
 
+        self.egress = FakeEgress(self.sandboxes)
+        self.bandwidth = FakeBandwidth(self.sandboxes)
         self.files = FakeFiles(self.sandboxes)
         self.tunnels = FakeTunnels(self.sandboxes)
         self.execs = FakeExecs(self.sandboxes)
@@ -256,6 +262,8 @@ class FakeWorld:
         networks: NetworkPort = self.networks
         ingress: IngressPort = FakeIngress()
         templates: TemplatePort = self.templates
+        egress: EgressPort = self.egress
+        bandwidth: BandwidthPort = self.bandwidth
         return Services(
             sandboxes=sandboxes,
             pauses=pauses,
@@ -272,6 +280,8 @@ class FakeWorld:
             networks=networks,
             ingress=ingress,
             templates=templates,
+            egress=egress,
+            bandwidth=bandwidth,
             region="local",
             version="0.0.0",
         )

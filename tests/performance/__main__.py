@@ -33,7 +33,9 @@ def main() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with live_engine() as engine:
         bench = Bench(engine, wanted.rounds)
-        figures = [figure for name in wanted.only for figure in import_module(f"tests.performance.{name}").measure(bench)]
+        figures = [
+            figure for name in wanted.only for figure in import_module(f"tests.performance.{name}").measure(bench)
+        ]
         sys.stdout.write(table(figures))
 
 

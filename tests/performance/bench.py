@@ -55,7 +55,8 @@ def table(figures: list[Figure]) -> str:
     """Return the figures as a Markdown table, and under it a bar for each operation and its floor."""
     lines = ["| operation | median | floor | median | ratio | goal |", "|---|---:|---|---:|---:|---|"]
     lines += [
-        f"| {f.what} | {f.measured:.1f} {f.unit} | {f.floor} | {f.floor_measured:.1f} {f.unit} | {f.ratio:.2f} | {f.goal} |"
+        f"| {f.what} | {f.measured:.1f} {f.unit} | {f.floor} | {f.floor_measured:.1f} {f.unit} "
+        f"| {f.ratio:.2f} | {f.goal} |"
         for f in figures
     ]
     bars = [bar for f in figures for bar in _bars(f)]

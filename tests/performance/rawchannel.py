@@ -1,7 +1,8 @@
 """The floor of every transfer: the channel of a guest with nothing on the host but a socket.
 
-The daemon is stopped meanwhile, since a channel has room for one client; the sandbox runs on. Upwards, zeros are sent that the
-agent drops without looking into them (PROTOCOL.md, hunting). Downwards, a `source` stream is read and nothing is decoded.
+The daemon is stopped meanwhile, since a channel has room for one client; the sandbox runs on. Upwards, zeros are sent
+that the agent drops without looking into them (PROTOCOL.md, hunting). Downwards, a `source` stream is read and nothing
+is decoded.
 """
 
 from __future__ import annotations

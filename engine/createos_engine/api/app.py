@@ -9,7 +9,9 @@ from starlette.exceptions import HTTPException
 from createos_engine.api import (
     access_tokens,
     accounts,
+    bandwidth,
     catalog,
+    egress,
     exec,
     files,
     health,
@@ -41,6 +43,8 @@ _ROUTES = (
     tunnels,
     snapshots,
     templates,
+    egress,
+    bandwidth,
 )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from createos_engine.duplex import Duplex
 from createos_engine.network_words import IngressFacts, PrivateNetwork
 from createos_engine.template_words import BuildStatus, LogLine, NewTemplate, Template
+from createos_engine.traffic import Bandwidth, Denial, Explained
 from createos_engine.words import (
     AccessToken,
     Catalog,
@@ -239,6 +240,36 @@ class TemplatePort(Protocol):
         """Return the lines of an attempt as they come, None in silence, its status at the end."""
 
 
+class EgressPort(Protocol):
+    """What sandboxes may reach outside."""
+
+    async def get(self, user: User, ref: str) -> Sandbox:
+        """Return the sandbox, whose `egress` are its rules."""
+
+    async def replace(self, user: User, ref: str, rules: Sequence[str]) -> Sandbox:
+        """Replace the rules and return the sandbox; Invalid (field egress) for a malformed one."""
+
+    async def denials(self, user: User, ref: str) -> Sequence[Denial]:
+        """Return what was refused lately, the latest last."""
+
+    async def explain(self, user: User, ref: str, host: str, port: int) -> Explained:
+        """Return what would become of a connection; port 0 is any."""
+
+
+class BandwidthPort(Protocol):
+    """What sandboxes have sent and got."""
+
+    @property
+    def quota_bytes(self) -> int:
+        """What a new sandbox may send, -1 for as much as it likes."""
+
+    async def get(self, user: User, ref: str) -> Bandwidth:
+        """Return the totals up to now."""
+
+    async def recharge(self, user: User, ref: str, add_bytes: int) -> Bandwidth:
+        """Raise the quota; Invalid (field add_bytes) unless it is raised."""
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the routes need. `region` is the server's region, `version` the engine's."""
@@ -258,5 +289,7 @@ class Services:
     resizes: ResizePort
     files: FilePort
     tunnels: TunnelsPort
+    egress: EgressPort
+    bandwidth: BandwidthPort
     region: str
     version: str

@@ -220,3 +220,15 @@ class ExecRequest(Lenient):
         """Return the command, as the services know it."""
         stdin = (self.stdin or "").encode(errors="replace")
         return Command(cmd=self.cmd, args=tuple(self.args or ()), stdin=stdin, env=dict(self.env or {}))
+
+
+class EgressRequest(Lenient):
+    """PUT /v1/sandboxes/{id}/egress."""
+
+    egress: list[Text] | None = Field(None, max_length=10_000)
+
+
+class RechargeRequest(Lenient):
+    """POST /v1/sandboxes/{id}/bandwidth/recharge."""
+
+    add_bytes: StrictInt

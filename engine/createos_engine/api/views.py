@@ -39,8 +39,6 @@ from createos_engine.words import (
     User,
 )
 
-UNMETERED = -1
-
 
 def moment(when: datetime) -> str:
     """Return RFC 3339 in UTC with exactly three fractional digits, which every client can parse (wire-api 3)."""
@@ -86,7 +84,7 @@ def sandbox(row: Sandbox, ported: Services) -> SandboxView:
 
 def created(row: Sandbox, ported: Services) -> CreatedView:
     """Return the answer of a create: the union of 5.1 and the view."""
-    return {**sandbox(row, ported), "egress": list(row.egress), "bandwidth_quota_bytes": UNMETERED}
+    return {**sandbox(row, ported), "egress": list(row.egress), "bandwidth_quota_bytes": ported.bandwidth.quota_bytes}
 
 
 def deleted(row: Sandbox) -> DeletedView:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from createos_images.builder import Base
 
 from createos_engine.errors import Invalid
+from createos_engine.services.egress_rules import checked
 from createos_engine.services.images import Images
 from createos_engine.services.naming import random_name, sandbox_id
 from createos_engine.services.shapes import find_shape
@@ -52,6 +53,7 @@ class Drafts:
             envs=dict(wanted.envs),
             ingress_enabled=wanted.ingress_enabled,
             ssh_pubkeys=tuple(dict.fromkeys(wanted.ssh_pubkeys)),
+            egress=checked(wanted.egress),
         )
         return row, base
 
@@ -59,7 +61,7 @@ class Drafts:
         """Return a row without slot and address for a fork of *source*; what is not asked for is inherited."""
         given = {
             "ssh_pubkeys": wanted.ssh_pubkeys,
-            "egress": wanted.egress,
+            "egress": None if wanted.egress is None else checked(wanted.egress),
             "ingress_enabled": wanted.ingress_enabled,
             "envs": wanted.envs,
         }
@@ -108,7 +110,6 @@ def _disk_mib(wanted: int, default: int, base: Base) -> int:
 def refuse_what_is_not_offered(wanted: NewSandbox) -> None:
     """Refuse rather than ignore: a sandbox that lacks what was asked for would be a broken promise."""
     asked = {
-        "egress": bool(wanted.egress) and wanted.egress != ("*",),
         "disks": bool(wanted.disks),
         "auto_pause_after_seconds": wanted.auto_pause_after_seconds is not None,
         "node_selector": bool(wanted.node_selector),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 
@@ -11,9 +11,12 @@ from createos_netconfig.errors import NetconfigError
 from createos_netconfig.firewall import Firewall
 from createos_netconfig.gateway import Gateway
 from createos_netconfig.links import Links
+from createos_netconfig.member import Refused
 from createos_netconfig.names import Instance
+from createos_netconfig.rules import Address
 
 from createos_engine.errors import HostFailed
+from createos_engine.services.allowances import Allowances
 
 # The last slots are lent to builds of images; no sandbox gets them.
 BUILD_SLOTS = 8
@@ -26,12 +29,21 @@ class Network:
     # The gateway answers there for every sandbox; libraries cannot ask a link-local IPv6 address without its link.
     resolvers = (str(GATEWAY_V4),)
 
-    def __init__(self, instance: Instance, pool: Pool, links: Links, firewall: Firewall, gateway: Gateway) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        pool: Pool,
+        links: Links,
+        firewall: Firewall,
+        gateway: Gateway,
+        allowances: Allowances,
+    ) -> None:
         self._instance = instance
         self._pool = pool
         self._links = links
         self._firewall = firewall
         self._gateway = gateway
+        self._allowances = allowances
 
     @property
     def capacity(self) -> int:
@@ -68,14 +80,17 @@ class Network:
         """Make a tap that nothing passes: it is down and not admitted. `connect` opens it."""
         endpoint = self.endpoint(slot)
         with netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
-            self._firewall.expel(endpoint)
+            await self._expel(endpoint)
             await self._links.add_closed_tap(endpoint.interface)
 
     async def connect(self, slot: int) -> None:
-        """Make the tap and admit it. Rules match on the prefix of the name, so a tap not yet admitted is refused."""
+        """Make the tap and admit it under its sandbox's rules, which come first: a tap not yet admitted is refused."""
         endpoint = self.endpoint(slot)
         with netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
-            self._firewall.admit(endpoint)
+            await self._allowances.settle(slot, self._firewall.counted().get(endpoint.interface))
+            self._firewall.admit(
+                endpoint, self._allowances.rules(slot), remaining_bytes=self._allowances.remaining_bytes(slot)
+            )
             await self._links.add_tap(endpoint)
 
     async def lend(self, slot: int, peer: str, pid: int) -> None:
@@ -90,7 +105,44 @@ class Network:
         endpoint = self.endpoint(slot)
         with netconfig_errors(f"the network interface {endpoint.interface} could not be removed"):
             await self._links.remove_tap(endpoint.interface)
-            self._firewall.expel(endpoint)
+            await self._expel(endpoint)
+
+    def renew(self, slot: int) -> None:
+        """Put the present rules of a slot's sandbox in force, if it has a link; what stays allowed goes on."""
+        member = self._firewall.at(slot)
+        if member:
+            with netconfig_errors("the egress rules could not be changed"):
+                self._firewall.change(member.endpoint, self._allowances.rules(slot))
+
+    async def count(self, slots: Iterable[int] | None = None) -> None:
+        """Add what was counted so far to the totals of slots, of all that have a link by default."""
+        with netconfig_errors("the counted bytes could not be read"):
+            counted = {self._instance.slot(name): bytes_ for name, bytes_ in self._firewall.counted().items()}
+        for slot in set(counted) & set(counted if slots is None else slots):
+            await self._allowances.settle(slot, counted[slot])
+
+    def meter(self, slot: int) -> None:
+        """Put what is left of a quota in force, if the slot's sandbox has a link."""
+        member = self._firewall.at(slot)
+        if member:
+            with netconfig_errors("the bandwidth quota could not be changed"):
+                self._firewall.meter(member.endpoint, self._allowances.remaining_bytes(slot))
+
+    def refused(self, slot: int) -> list[Refused]:
+        """Return what a slot's sandbox was refused lately, the latest last."""
+        with netconfig_errors("what was refused could not be read"):
+            return self._firewall.refused(self.endpoint(slot))
+
+    def learned(self, slot: int) -> list[Address]:
+        """Return the addresses that names have brought in for a slot's sandbox."""
+        member = self._firewall.at(slot)
+        return sorted({each.address for each in member.book.entries()}, key=str) if member else []
+
+    async def _expel(self, endpoint: Endpoint) -> None:
+        counted = self._firewall.counted().get(endpoint.interface)
+        if counted is not None:
+            await self._allowances.settle(endpoint.slot, counted)
+        self._firewall.expel(endpoint)
 
     async def connected(self) -> frozenset[int]:
         """Return the slots of sandboxes that have a tap or rules."""

@@ -82,7 +82,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
 async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
     settings = Settings(state_dir=tmp_path, boots_at_once=2, memory_reserve_mib=0, disk_reserve_mib=0)
     pool = Pool(IPv4Network("10.77.0.0/16"), IPv6Network("fd77::/64"))
-    network = Network(Instance("ab12"), pool, cast("Any", None), cast("Any", None), ())
+    network = Network(
+        Instance("ab12"), pool, cast("Any", None), cast("Any", None), cast("Any", None), cast("Any", None)
+    )
     store, machines, locks = SandboxStore(database), FakeMachines(), SandboxLocks()
     background, progress = Background(), Progress()
     progress.ready(FILES)
