@@ -21,6 +21,7 @@ from createos_cli.commands import (
     remove,
     sandboxes,
     self,
+    sync,
     templates,
     trust,
     urls,
@@ -47,7 +48,7 @@ def build() -> typer.Typer:
     """Return the program with all its commands."""
     app = command_group("Run Linux virtual machines as sandboxes on this host.", EXAMPLES, RootGroup)
     sandbox = command_group("Create sandboxes, run programs in them, remove them.", SANDBOX_EXAMPLES)
-    for module in (create, sandboxes, edit, remove, exec, catalog, templates, networks, urls):
+    for module in (create, sandboxes, edit, remove, exec, sync, catalog, templates, networks, urls):
         module.register(sandbox)
     for group in (sandbox, app):
         group.add_typer(self.group(), name="self")

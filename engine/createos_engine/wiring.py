@@ -65,6 +65,7 @@ from createos_engine.services.sandboxes import Sandboxes
 from createos_engine.services.self_requests import SelfRequests
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.steps import Steps
+from createos_engine.services.syncs import Syncs
 from createos_engine.services.templates import Templates
 from createos_engine.services.tunnels import Tunnels
 from createos_engine.settings import Settings
@@ -222,6 +223,7 @@ def _assemble(
             resizes=resizes,
             files=Files(guests, limit_bytes=settings.file_limit_mib * _MIB),
             tunnels=Tunnels(guests),
+            syncs=Syncs(guests),
             networks=networks,
             ingress=ingress,
             egress=Egress(outside.rules, store, network, machines, locks, outside.closed),

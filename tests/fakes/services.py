@@ -23,6 +23,7 @@ from createos_engine.api.ports import (
     ResumePort,
     SandboxPort,
     Services,
+    SyncPort,
     TemplatePort,
     TunnelsPort,
 )
@@ -233,10 +234,12 @@ class FakeWorld:
         # These need the sandboxes of this file.
         from tests.fakes.egress import FakeBandwidth, FakeEgress
         from tests.fakes.files import FakeFiles, FakeTunnels
+        from tests.fakes.syncs import FakeSyncs
 
         self.egress = FakeEgress(self.sandboxes)
         self.bandwidth = FakeBandwidth(self.sandboxes)
         self.files = FakeFiles(self.sandboxes)
+        self.syncs = FakeSyncs(self.sandboxes)
         self.tunnels = FakeTunnels(self.sandboxes)
         self.execs = FakeExecs(self.sandboxes)
         self.snapshots = FakeSnapshots(self.sandboxes)
@@ -259,6 +262,7 @@ class FakeWorld:
         resizes: ResizePort = self.sandboxes
         files: FilePort = self.files
         tunnels: TunnelsPort = self.tunnels
+        syncs: SyncPort = self.syncs
         networks: NetworkPort = self.networks
         ingress: IngressPort = FakeIngress()
         templates: TemplatePort = self.templates
@@ -277,6 +281,7 @@ class FakeWorld:
             resizes=resizes,
             files=files,
             tunnels=tunnels,
+            syncs=syncs,
             networks=networks,
             ingress=ingress,
             templates=templates,

@@ -20,6 +20,7 @@ from createos_engine.api import (
     resizes,
     sandboxes,
     snapshots,
+    syncs,
     templates,
     tunnels,
 )
@@ -41,6 +42,7 @@ _ROUTES = (
     resizes,
     files,
     tunnels,
+    syncs,
     snapshots,
     templates,
     egress,

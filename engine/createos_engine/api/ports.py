@@ -218,6 +218,13 @@ class TunnelsPort(Protocol):
         """Return a tunnel that stands; NotListening when nobody takes the connection."""
 
 
+class SyncPort(Protocol):
+    """Synchronisation of files in sandboxes."""
+
+    async def open(self, user: User, ref: str) -> TunnelPort:
+        """Check everything and begin; what is returned waits for its client."""
+
+
 class TemplatePort(Protocol):
     """Images of a user's own Dockerfiles. `ref` is an id or a name; a foreign or unknown one raises NotFound."""
 
@@ -291,5 +298,6 @@ class Services:
     tunnels: TunnelsPort
     egress: EgressPort
     bandwidth: BandwidthPort
+    syncs: SyncPort
     region: str
     version: str

@@ -207,6 +207,9 @@ func (t *tree) remove(path string, expect entry) error {
 		}
 		return unlinkAt(parent, name, atRemoveDir)
 	}
+	if expect.Kind != file && expect.Kind != symlink {
+		return failed(codeUnsupported, "only files, links and directories are removed")
+	}
 	if err := require(parent, name, expect); err != nil {
 		return err
 	}

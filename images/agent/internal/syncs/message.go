@@ -45,6 +45,7 @@ const (
 	codeNoSpace     = 4
 	codeBadPath     = 5
 	codeUnsupported = 6
+	codeGone        = 7
 	codeFailed      = 9
 )
 

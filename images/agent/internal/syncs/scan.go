@@ -31,6 +31,9 @@ type scanner struct {
 func (s *scanner) scan(full bool) error {
 	dirty, all := s.watch.drain()
 	s.count, s.Unwatched = 0, 0
+	if !s.tree.isThere() {
+		return failed(codeGone, "the directory %s is gone", s.tree.path)
+	}
 	root, err := s.tree.walk("")
 	if err != nil {
 		return err

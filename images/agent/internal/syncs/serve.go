@@ -64,7 +64,18 @@ func (s *Server) Serve(stream *mux.Stream) {
 		stream.Finish(struct{}{})
 		return
 	}
-	defer se.close()
+	message := se.serve(s, in)
+	// Only then the host may look at the directory as one that nobody works on.
+	se.close()
+	if message != "" {
+		stream.Fail("bad_request", message)
+		return
+	}
+	stream.Finish(struct{}{})
+}
+
+// serve answers messages until there are no more, and returns what was wrong with the last one.
+func (se *session) serve(s *Server, in *input) string {
 	s.mu.Lock()
 	se.tree.sweep(s.inUse)
 	s.mu.Unlock()
@@ -72,12 +83,10 @@ func (s *Server) Serve(stream *mux.Stream) {
 	for {
 		kind, payload, more := in.next()
 		if !more {
-			stream.Finish(struct{}{})
-			return
+			return ""
 		}
 		if !se.handle(kind, payload) {
-			stream.Fail("bad_request", "a sync message cannot be read")
-			return
+			return "a sync message cannot be read"
 		}
 	}
 }

@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-const chunk = 60 << 10
+const (
+	chunk = 60 << 10
+	tick  = 50 * time.Millisecond
+)
 
 // upload handles the messages that bring a file; after a failure the rest of it is ignored.
 func (se *session) upload(kind byte, id uint32, f *fields) bool {
@@ -117,13 +120,23 @@ func (se *session) each(path string, expect entry, size int, do func([]byte) boo
 }
 
 func (se *session) get(id uint32, path string, expect entry) (entry, error) {
-	return expect, se.each(path, expect, chunk, func(data []byte) bool {
+	marked := settled(expect)
+	return marked, se.each(path, expect, chunk, func(data []byte) bool {
 		return se.queue(begin(typeData).u32(id).raw(data))
 	})
 }
 
+// settled tells in the mode whether another write could leave the version as it is: kernels count time in ticks. It is asked before reading.
+func settled(e entry) entry {
+	e.Mode = 0
+	if time.Now().UnixNano()-max(e.Version.Mtime, e.Version.Ctime) < int64(tick) {
+		e.Mode = 1
+	}
+	return e
+}
+
 func (se *session) hash(id uint32, path string, expect entry) (entry, error) {
-	digest, last := sha256.New(), time.Now()
+	marked, digest, last := settled(expect), sha256.New(), time.Now()
 	err := se.each(path, expect, 1<<20, func(data []byte) bool {
 		_, _ = digest.Write(data)
 		if time.Since(last) > aliveEvery {
@@ -132,9 +145,8 @@ func (se *session) hash(id uint32, path string, expect entry) (entry, error) {
 		}
 		return true
 	})
-	if err != nil {
-		return expect, err
+	if err == nil {
+		se.queue(begin(typeHashed).u32(id).raw(digest.Sum(nil)))
 	}
-	se.queue(begin(typeHashed).u32(id).raw(digest.Sum(nil)))
-	return expect, nil
+	return marked, err
 }

@@ -91,6 +91,12 @@ func (t *tree) close() {
 	_ = syscall.Close(t.root)
 }
 
+// isThere says whether the root is still the directory that was opened.
+func (t *tree) isThere() bool {
+	var opened, now syscall.Stat_t
+	return syscall.Fstat(t.root, &opened) == nil && syscall.Lstat(t.path, &now) == nil && opened.Ino == now.Ino && opened.Dev == now.Dev
+}
+
 // forget drops the directory that was walked to last: it may be another one soon.
 func (t *tree) forget() {
 	if t.last >= 0 {
