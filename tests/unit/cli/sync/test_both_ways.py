@@ -213,7 +213,7 @@ def test_a_file_that_became_a_directory_and_back(world: World) -> None:
 
 
 def test_names_that_are_no_text_or_steer_terminals(world: World) -> None:
-    names = [b"caf\xe9", b"new\nline", b"\x1b[31mred", b"-rf", b" ", b"n" * 255]
+    names = [b"gr\xfc\xdfe", b"new\nline", b"\x1b[31mred", b"-rf", b" ", b"n" * 255]
     for name in names:
         (world.local / os.fsdecode(name)).write_text("x")
 
