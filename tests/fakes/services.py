@@ -23,10 +23,10 @@ from createos_engine.api.ports import (
     ResumePort,
     SandboxPort,
     Services,
-    SyncPort,
     TemplatePort,
     TunnelsPort,
 )
+from createos_engine.api.sync_port import SyncPort
 from createos_engine.errors import Invalid, NotFound, Unauthenticated
 from createos_engine.lifecycle import TERMINAL, move, require_alive, require_running
 from createos_engine.words import (

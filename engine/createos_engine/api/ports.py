@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from createos_engine.api.sync_port import SyncPort
 from createos_engine.duplex import Duplex
 from createos_engine.network_words import IngressFacts, PrivateNetwork
 from createos_engine.template_words import BuildStatus, LogLine, NewTemplate, Template
@@ -216,13 +217,6 @@ class TunnelsPort(Protocol):
 
     async def dial(self, user: User, ref: str, port: int) -> TunnelPort:
         """Return a tunnel that stands; NotListening when nobody takes the connection."""
-
-
-class SyncPort(Protocol):
-    """Synchronisation of files in sandboxes."""
-
-    async def open(self, user: User, ref: str) -> TunnelPort:
-        """Check everything and begin; what is returned waits for its client."""
 
 
 class TemplatePort(Protocol):
