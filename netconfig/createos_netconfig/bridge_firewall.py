@@ -26,8 +26,14 @@ class BridgeFirewall:
         self._nft.apply(bridge_rules.admit(self._instance, port))
 
     def expel(self, slot: int) -> None:
-        """Refuse every frame of the port with a slot; repeatable."""
+        """Refuse every frame of the port with a slot; repeatable, and done when somebody has taken our rules away."""
+        if not self.installed():
+            return
         self._nft.apply(bridge_rules.expel(self._instance, slot))
+
+    def installed(self) -> bool:
+        """Tell whether the rules are there; a firewall that starts again on this host may have flushed them."""
+        return bool(self._nft.list(f"table bridge {self._instance.table}"))
 
     def ports(self) -> frozenset[int]:
         """Return the slots of the ports that are let in."""

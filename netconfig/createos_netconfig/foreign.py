@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from createos_netconfig import sysctl
 from createos_netconfig.names import Instance
 from createos_netconfig.nft import Command, Nft
 
@@ -29,11 +30,15 @@ def obstacles(nft: Nft) -> list[Obstacle]:
 
     What iptables-legacy has set up is not seen: nftables does not know of it.
     """
-    return find(nft.list("ruleset"))
+    return find(nft.list("ruleset"), bridged=sysctl.bridged_packets_are_filtered())
 
 
-def find(objects: list[Command]) -> list[Obstacle]:
-    """Return the obstacles among listed nft objects; touches nothing. An obstacle is there once for each engine."""
+def find(objects: list[Command], *, bridged: bool = False) -> list[Obstacle]:
+    """Return the obstacles among listed nft objects; touches nothing. An obstacle is there once for each engine.
+
+    *bridged* says that these chains see bridged packets too (bridge-nf-call-iptables, which Docker turns on): then they
+    drop what members of a private network send each other, and must let the bridges pass as well.
+    """
     chains = [entry["chain"] for entry in objects if "chain" in entry]
     names = {(chain["family"], chain["table"], chain["name"]) for chain in chains}
     rules = [entry["rule"] for entry in objects if "rule" in entry]
@@ -41,7 +46,7 @@ def find(objects: list[Command]) -> list[Obstacle]:
         _obstacle(chain, names, prefix)
         for chain in chains
         if _drops(chain)
-        for prefix in _prefixes(chains)
+        for prefix in _prefixes(chains, bridged=bridged)
         if not _passes(chain, rules, prefix)
     ]
 
@@ -57,10 +62,11 @@ def _drops(chain: Command) -> bool:
     return chain.get("policy") == "drop" or chain["table"] == _FIREWALLD
 
 
-def _prefixes(chains: list[Command]) -> list[str]:
+def _prefixes(chains: list[Command], *, bridged: bool) -> list[str]:
     tables = {chain["table"] for chain in chains}
-    instances = sorted(found[1] for found in map(_OUR_TABLE.fullmatch, tables) if found)
-    return [Instance(instance).prefix for instance in instances] or [_ANY_PREFIX]
+    instances = [Instance(found[1]) for found in map(_OUR_TABLE.fullmatch, sorted(tables)) if found]
+    bridges = [instance.bridge_pattern.removesuffix("*") for instance in instances if bridged]
+    return [*(instance.prefix for instance in instances), *bridges] or [_ANY_PREFIX]
 
 
 def _passes(chain: Command, rules: list[Command], prefix: str) -> bool:

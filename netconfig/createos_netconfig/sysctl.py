@@ -45,6 +45,11 @@ def mute(interface: str) -> None:
         _set(f"ipv4/conf/{interface}/{name}", _MUTE.get(name, "0"))
 
 
+def bridged_packets_are_filtered() -> bool:
+    """Tell whether the host's IP filters see what bridges forward (kernel module br_netfilter)."""
+    return "1" in {_get(f"bridge/bridge-nf-call-{tables}") for tables in ("iptables", "ip6tables")}
+
+
 def has_ipv6(interface: str) -> bool:
     """Tell whether the kernel speaks IPv6 there; it may be off for the machine (ipv6.disable=1) or by setting."""
     return _get(f"{_V6}/{interface}/disable_ipv6") == "0"

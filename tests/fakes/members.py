@@ -60,6 +60,9 @@ class FakeMembers:
     async def adopt(self, sandbox_id: str) -> None:
         """Find everything in order."""
 
+    async def verify(self) -> None:
+        """Find the rules in place."""
+
     async def there(self) -> tuple[frozenset[int], frozenset[int]]:
         """Return what there is."""
         return frozenset(self.bridges), frozenset(self.ports)

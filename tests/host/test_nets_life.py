@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from pathlib import Path
 
 import pytest
 from createos_netconfig.census import census
+from createos_netconfig.errors import NetconfigError
+from createos_netconfig.foreign import obstacles
 from createos_netconfig.links import Links
 from createos_netconfig.nft import Nft
 
@@ -110,3 +113,43 @@ def test_a_member_that_moves_its_mac_is_silent(world: World) -> None:
 
     with member.namespace.entered():
         assert ask("tcp", world.two.v4, PORT, patience_s=0.4) == SILENCE
+
+
+def test_rules_that_somebody_flushed_are_noticed_and_put_back(lab: Lab) -> None:
+    switch = Switch(lab)
+    port = switch.segment(1).port(switch.instance, 1, 1)
+    lab.host.run("nft", "flush", "ruleset")
+
+    assert not switch.firewall.installed()
+    switch.firewall.expel(port.slot)
+    with pytest.raises(NetconfigError):
+        switch.firewall.admit(port)
+
+    switch.firewall.install([port])
+    assert switch.firewall.ports() == {1}
+
+
+def test_a_firewall_that_drops_bridged_packets_is_found_and_its_fix_works(lab: Lab) -> None:
+    """What Docker does to a host: forwarding dropped by default, and bridged packets shown to that chain."""
+    if not Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
+        pytest.skip("this kernel has no br_netfilter")
+    switch = Switch(lab)
+    one, two = (switch.member(switch.segment(1), number) for number in (1, 2))
+    with two.namespace.entered():
+        lab.servers.listen("0.0.0.0", PORT)
+    lab.host.sysctl("bridge/bridge-nf-call-iptables", 1)
+    lab.host.run(
+        "nft", "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"
+    )
+    with one.namespace.entered():
+        dropped = ask("tcp", two.v4, PORT, patience_s=0.4)
+
+    for obstacle in obstacles(Nft()):
+        for command in obstacle.fix.split(" && "):
+            lab.host.run(*shlex.split(command))
+
+    assert dropped == SILENCE
+    with one.namespace.entered():
+        assert ask("tcp", two.v4, PORT) == one.v4
+    assert obstacles(Nft()) == []
+    lab.host.sysctl("bridge/bridge-nf-call-iptables", 0)

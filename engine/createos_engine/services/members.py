@@ -70,6 +70,14 @@ class Members:
         with netconfig_errors("the rules of private networks could not be set up"):
             self._firewall.install([self.port(row) for row in rows])
 
+    async def verify(self) -> None:
+        """Put the rules in place again when somebody else on this host has removed them."""
+        with netconfig_errors("the rules of private networks could not be read"):
+            installed = self._firewall.installed()
+        if not installed:
+            log.warning("the rules of private networks were gone; somebody else removed them")
+            await self.install()
+
     async def add_bridge(self, slot: int) -> None:
         """Make a network's bridge; one that is there is kept."""
         segment = self.segment(slot)

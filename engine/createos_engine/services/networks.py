@@ -123,6 +123,7 @@ class Networks:
 
     async def reconcile(self) -> None:
         """Roll back what was begun and not finished, close what nobody owns, and restore what members lack."""
+        await self._members.verify()
         for row in self._memberships.all():
             if row.stage is not Stage.MEMBER and row.sandbox_id not in self._locks.busy():
                 await self._attempt(row, self._roll_back(row))

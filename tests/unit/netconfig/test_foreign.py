@@ -102,3 +102,23 @@ def test_what_drops_no_packet_of_ours_is_no_obstacle(harmless: Command) -> None:
 
 def test_before_the_first_engine_the_beginning_of_all_names_is_used() -> None:
     assert "-i c+ -j ACCEPT" in find(DOCKER)[0].fix
+
+
+def test_where_bridged_packets_are_filtered_the_bridges_must_pass_too() -> None:
+    fixes = [obstacle.fix for obstacle in find([OURS, *DOCKER[:2]], bridged=True)]
+
+    assert fixes == [
+        "iptables -I DOCKER-USER -i ca1b2-+ -j ACCEPT && iptables -I DOCKER-USER -o ca1b2-+ -j ACCEPT",
+        "iptables -I DOCKER-USER -i ca1b2b+ -j ACCEPT && iptables -I DOCKER-USER -o ca1b2b+ -j ACCEPT",
+    ]
+
+
+def test_a_rule_for_the_bridges_is_enough_for_them() -> None:
+    told = [
+        OURS,
+        *DOCKER[:2],
+        rule("ip", "filter", "DOCKER-USER", "ca1b2-*"),
+        rule("ip", "filter", "FORWARD", "ca1b2b*"),
+    ]
+
+    assert find([OURS, *DOCKER[:2], *told], bridged=True) == []

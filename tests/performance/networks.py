@@ -1,0 +1,205 @@
+"""Private networks and public URLs beside their floors; `python -m tests.performance.networks` prints a table.
+
+Run it in namespaces of its own, as `make bench` does. Caddy (Debian's package) is left out when it is not installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
+
+MIB = 2**20
+SENT_MIB, ROUNDS, REQUESTS, AT_ONCE = 24, 3, 400, 8
+_PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure beside its floor, both in the same unit."""
+
+    what: str
+    unit: str
+    ours: float
+    floor: str
+    beside: float | None
+
+    def line(self) -> str:
+        """Return the row of a Markdown table."""
+        ratio = f"{self.ours / self.beside:.2f}" if self.beside else "–"
+        beside = f"{self.beside:.1f}" if self.beside is not None else "–"
+        return f"| {self.what} | {self.ours:.1f} {self.unit} | {self.floor} | {beside} | {ratio} |"
+
+
+def guest_to_guest(engine: LiveEngine, one: Box, two: Box) -> Row:
+    """Send bytes from one guest to another, with our rules on the bridge and on the same bridge without any."""
+    members = engine.call("GET", "/v1/networks/bench")["members"]
+    address = next(member["ip"] for member in members if member["sandbox_id"] == two.id)
+    two.exec("/bin/sh", "-c", "cat > /sink; chmod +x /sink", stdin="#!/bin/sh\nexec cat > /dev/null\n")
+    two.sh("nc -ll -p 7000 -e /sink > /dev/null 2>&1 < /dev/null &")
+    ours = median(_sent(one, address) for _ in range(ROUNDS))
+    subprocess.run(["nft", "delete", "table", "bridge", f"createos_{engine.instance}"], check=True)
+    return Row(
+        "guest to guest on a private network",
+        "MiB/s",
+        ours,
+        "the same bridge and taps without rules",
+        median(_sent(one, address) for _ in range(ROUNDS)),
+    )
+
+
+def _sent(box: Box, address: str) -> float:
+    begun = perf_counter()
+    box.sh(f"dd if=/dev/zero bs=64k count={SENT_MIB * 16} 2>/dev/null | nc {address} 7000")
+    return SENT_MIB / (perf_counter() - begun)
+
+
+def boot_cost(engine: LiveEngine) -> Iterator[Row]:
+    """Read from the daemon's log what the network added to each boot: tap and rules, and cards of networks."""
+    lines = [json.loads(line) for line in engine.log.read_text().splitlines() if "machine booted" in line]
+    link = median(line["network_ms"] for line in lines)
+    cards = median(line["networks_ms"] for line in lines if line["networks_ms"] > 1)
+    yield Row("tap, routes and rules in a boot", "ms", link, "goal", 50.0)
+    yield Row("a network's card in a boot", "ms", cards, "none", None)
+
+
+def public_urls(engine: LiveEngine, box: Box) -> Iterator[Row]:
+    """Ask for a page of a guest, and of a quick program on this host, through ingress and through Caddy."""
+    facts = engine.call("GET", "/v1/ingress")
+    label = box.id.removeprefix("sb-")
+    with ExitStack() as stack:
+        guest = f"{box.row['ip']}:8080"
+        caddy = stack.enter_context(_caddy(guest)) if shutil.which("caddy") else 0
+        box.sh(f"mkdir -p /www; echo ok > /www/index.html; head -c {8 * MIB} /dev/zero > /www/large")
+        box.sh("httpd -p 0.0.0.0:8080 -h /www")
+        name = f"{label}-8080.{facts['domain']}"
+        for what, path, count, unit in (("requests", "/", 60, "1/s"), ("download", "/large", 1, "MiB/s")):
+            scale = 1.0 if unit == "1/s" else 8.0
+            ours = scale * asyncio.run(_load(facts["https_port"], name, path, count))
+            theirs = scale * asyncio.run(_load(caddy, "bench.localhost", path, count)) if caddy else None
+            yield Row(f"public URL of a guest, {what}", unit, ours, "Caddy on the same guest", theirs)
+
+
+def proxies_alone() -> Iterator[Row]:
+    """Measure the proxy itself, with a program behind it that costs nothing: what a quick guest would see."""
+    ours, theirs = asyncio.run(_alone())
+    yield Row("the proxy alone, requests", "1/s", ours, "Caddy alone", theirs)
+
+
+async def _alone() -> tuple[float, float | None]:
+    from createos_netconfig.ingress.authority import Authority, Contexts
+
+    from tests.unit.netconfig.ingress.conftest import DOMAIN, Proxy
+
+    async def program(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (await reader.readuntil(b"\r\n\r\n")) if not reader.at_eof() else b"":
+            writer.write(_PAGE)
+
+    from createos_netconfig.ingress.listener import Listener
+
+    with tempfile.TemporaryDirectory() as directory:
+        proxy = Proxy(Authority(Path(directory), DOMAIN))
+        proxy.program = program
+        server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+        proxy.program_port = server.sockets[0].getsockname()[1]
+        listener = Listener(DOMAIN, proxy.lease, Contexts(proxy.authority))
+        port = await listener.open("https", "127.0.0.1", 0)
+        ours = await _load(port, proxy.host, "/", REQUESTS * 4)
+        theirs = None
+        if shutil.which("caddy"):
+            with _caddy(f"127.0.0.1:{proxy.program_port}") as caddy:
+                theirs = await _load(caddy, "bench.localhost", "/", REQUESTS * 4)
+        await listener.close()
+        server.close()
+        ending = asyncio.all_tasks() - {asyncio.current_task()}
+        if ending:
+            await asyncio.wait(ending, timeout=5)
+    return ours, theirs
+
+
+async def _load(port: int, name: str, path: str, count: int) -> float:
+    """Return requests a second over some connections that stay open."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    begun = perf_counter()
+    await asyncio.gather(
+        *(_client(port, name, path, -(-count // AT_ONCE), context) for _ in range(min(count, AT_ONCE)))
+    )
+    return count / (perf_counter() - begun)
+
+
+async def _client(port: int, name: str, path: str, count: int, context: ssl.SSLContext) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name, limit=MIB)
+    for _ in range(count):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await _body(reader, head)
+    writer.transport.abort()
+
+
+async def _body(reader: asyncio.StreamReader, head: bytes) -> None:
+    if b"content-length: " in head:
+        await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r")[0]))
+        return
+    while size := int(await reader.readline(), 16):
+        await reader.readexactly(size + 2)
+    await reader.readline()
+
+
+@contextmanager
+def _caddy(upstream: str) -> Iterator[int]:
+    """Run Caddy as the floor: https with a certificate of its own, to the same place."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    with tempfile.TemporaryDirectory() as home:
+        file = Path(home, "Caddyfile")
+        file.write_text(
+            "{\n admin off\n auto_https disable_redirects\n skip_install_trust\n}\n"
+            f"https://bench.localhost:{port} {{\n tls internal\n reverse_proxy {upstream}\n}}\n"
+        )
+        argv = ["caddy", "run", "--config", str(file), "--adapter", "caddyfile"]
+        with subprocess.Popen(argv, env={"HOME": home}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as it:
+            try:
+                wait_for(lambda: _listens(port), 15, "Caddy does not listen")
+                yield port
+            finally:
+                it.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as knock:
+        return knock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def measure() -> Iterator[Row]:
+    """Yield every figure; two guests are booted for it."""
+    yield from proxies_alone()
+    with live_engine() as engine:
+        engine.call("POST", "/v1/networks", {"name": "bench"})
+        one, two = (engine.create(networks=[{"id": "bench"}], ingress_enabled=True) for _ in range(2))
+        yield from boot_cost(engine)
+        yield from public_urls(engine, one)
+        yield guest_to_guest(engine, one, two)
+
+
+def main() -> None:
+    """Print the table."""
+    print("| what | measured | floor | beside | ratio |\n|---|---|---|---|---|")  # noqa: T201
+    for row in measure():
+        print(row.line(), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
