@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,6 +28,7 @@ from createos_engine.words import Accelerator, State
 log = structlog.get_logger(__name__)
 
 DRAIN_S = 10.0
+SSH_DRAIN_S = 2.0
 RETRY_S = 5.0
 
 
@@ -74,9 +76,12 @@ async def running_daemon(settings: Settings, steps: Steps | None = None) -> Asyn
             await server.start()
             await engine.ingress.open()
             engine.background.start("start", _start(engine, settings, paths))
+            say = partial(engine.progress.remark, "ssh")
+            engine.background.start("ssh gateway", engine.gateway.keep_open(say))
             try:
                 yield Daemon(engine, server.url)
             finally:
+                await engine.gateway.stop(SSH_DRAIN_S)
                 for work in ("create", "pause", "resume", "fork"):
                     await engine.background.drain(work, DRAIN_S)
                 await engine.ingress.close()

@@ -46,7 +46,8 @@ async def run_beside(settings: Settings, command: Sequence[str]) -> int:
     """
     signals = _Signals()
     with _directory("/var/tmp") as state, _directory("/run") as run:
-        places = {"state_dir": state, "run_dir": run, "listen_port": 0, "ingress_https_port": 0, "ingress_http_port": 0}
+        ports = dict.fromkeys(("listen_port", "ssh_port", "ingress_https_port", "ingress_http_port"), 0)
+        places = {"state_dir": state, "run_dir": run, **ports}
         async with running_daemon(settings.model_copy(update={**places, **_subnets()})) as daemon:
             try:
                 return await signals.passed_to(_run(daemon, command, signals))

@@ -4,6 +4,7 @@ state_dir/                     0711: QEMU's user must pass through, nobody else 
 ├── engine.db                  SQLite, the truth about sandboxes, users and tokens (0600)
 ├── instance                   four characters: the tag on every host object of this engine
 ├── ingress/                   0700: the authority of public URLs, ca.pem and ca.key (0600)
+├── ssh_host_ed25519_key       the SSH gateway's own key, made once (0600)
 ├── probe.json                 which accelerator works here, see drivers/libvirt/probe.py
 ├── libvirt/                   root of the embedded libvirt driver, when that is used
 ├── sandboxes/<id>/            0711
@@ -107,6 +108,11 @@ class Paths:
     def probe(self) -> Path:
         """The accelerator probe's cached result."""
         return self.state_dir / "probe.json"
+
+    @property
+    def ssh_host_key(self) -> Path:
+        """The SSH gateway's own key."""
+        return self.state_dir / "ssh_host_ed25519_key"
 
     @property
     def libvirt_root(self) -> Path:

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     socket_group: str = Field("createos", description="group that may use the API socket, if it exists")
     allowed_hosts: tuple[str, ...] = Field((), description="further Host names the TCP API answers to")
 
+    ssh_gateway: bool = Field(True, description="whether sandboxes can be entered over SSH")
+    ssh_host: str = Field("127.0.0.1", description="address of the SSH gateway; loopback unless you mean it")
+    ssh_port: int = Field(2222, ge=0, le=65535, description="port of the SSH gateway; 0 takes a free one")
+
     libvirt_uri: str = Field("auto", description="auto, qemu:///system, or qemu:///embed?root=DIR")
     qemu_binary: str = Field("/usr/bin/qemu-system-x86_64", description="used by the probe and by libvirt")
     qemu_user: str = Field(

@@ -29,6 +29,7 @@ from createos_engine.drivers.disk import Disks
 from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.domains import LibvirtHypervisor
 from createos_engine.errors import Invalid
+from createos_engine.gateway.server import GatewayServer
 from createos_engine.paths import Paths
 from createos_engine.services.access_tokens import AccessTokens
 from createos_engine.services.accounts import Accounts
@@ -64,6 +65,7 @@ from createos_engine.services.resumes import Resumes
 from createos_engine.services.sandboxes import Sandboxes
 from createos_engine.services.self_requests import SelfRequests
 from createos_engine.services.snapshots import Snapshots
+from createos_engine.services.ssh import SshAccess
 from createos_engine.services.steps import Steps
 from createos_engine.services.syncs import Syncs
 from createos_engine.services.templates import Templates
@@ -78,6 +80,7 @@ from createos_engine.store.memberships import MembershipStore
 from createos_engine.store.networks import NetworkStore
 from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
+from createos_engine.store.ssh_keys import SshKeyStore
 from createos_engine.traffic import UNMETERED
 from createos_engine.wiring_images import make_templates
 from createos_engine.words import State
@@ -103,6 +106,7 @@ class Engine:
     connection: LibvirtConnection
     background: Background
     progress: Progress
+    gateway: GatewayServer
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,10 @@ def _assemble(
     accounts = Accounts(AccountStore(database))
     resizes = Resizes(ResizeStore(database), store, hypervisor, machines, agents, locks, settings)
     bandwidth = Bandwidths(outside.bandwidth, store, network, locks)
+    ssh = SshAccess(store, SshKeyStore(database), guests, record=machines.record)
+    ssh_server = GatewayServer(
+        ssh, host=settings.ssh_host, port=settings.ssh_port, key=paths.ssh_host_key, enabled=settings.ssh_gateway
+    )
     return Engine(
         services=Services(
             sandboxes=sandboxes,
@@ -229,6 +237,7 @@ def _assemble(
             egress=Egress(outside.rules, store, network, machines, locks, outside.closed),
             bandwidth=bandwidth,
             access_tokens=AccessTokens(AccessTokenStore(database), store),
+            ssh=ssh,
             region=settings.region,
             version=version("createos-local"),
         ),
@@ -259,6 +268,7 @@ def _assemble(
         connection=connection,
         background=background,
         progress=progress,
+        gateway=ssh_server,
     )
 
 

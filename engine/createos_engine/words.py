@@ -258,6 +258,17 @@ class Host:
 
 
 @dataclass(frozen=True)
+class SshGateway:
+    """Where SSH is listened for and the key clients know it by; a `reason` says why it is not (yet)."""
+
+    host: str
+    port: int
+    host_key: str = ""
+    fingerprint: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Counts:
     """A user's non-destroyed sandboxes by state (wire-api 4.2)."""
 

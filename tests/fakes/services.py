@@ -6,23 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from createos_engine.api.network_ports import BandwidthPort, EgressPort, IngressPort, NetworkPort
 from createos_engine.api.ports import (
     AccessTokenPort,
     AccountPort,
-    BandwidthPort,
     CatalogPort,
-    EgressPort,
     ExecPort,
     FilePort,
     ForkPort,
     HealthPort,
-    IngressPort,
-    NetworkPort,
     PausePort,
     ResizePort,
     ResumePort,
     SandboxPort,
     Services,
+    SshPort,
     TemplatePort,
     TunnelsPort,
 )
@@ -51,6 +49,7 @@ from tests.fakes.ingress import FakeIngress
 from tests.fakes.networks import FakeNetworks
 from tests.fakes.rows import NOON, sandbox
 from tests.fakes.snapshots import FakeSnapshots
+from tests.fakes.ssh import FakeSsh
 from tests.fakes.templates import FakeTemplates
 
 KEY = "skp_test"
@@ -246,6 +245,7 @@ class FakeWorld:
         self.access_tokens = FakeAccessTokens(self.sandboxes)
         self.networks = FakeNetworks(self.sandboxes)
         self.templates = FakeTemplates()
+        self.ssh = FakeSsh(self.sandboxes.rows)
 
     @property
     def services(self) -> Services:
@@ -268,6 +268,7 @@ class FakeWorld:
         templates: TemplatePort = self.templates
         egress: EgressPort = self.egress
         bandwidth: BandwidthPort = self.bandwidth
+        ssh: SshPort = self.ssh
         return Services(
             sandboxes=sandboxes,
             pauses=pauses,
@@ -287,6 +288,7 @@ class FakeWorld:
             templates=templates,
             egress=egress,
             bandwidth=bandwidth,
+            ssh=ssh,
             region="local",
             version="0.0.0",
         )

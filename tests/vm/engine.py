@@ -77,6 +77,7 @@ class LiveEngine:
             "CREATEOS_LISTEN_PORT": "0",
             "CREATEOS_INGRESS_HTTPS_PORT": "0",
             "CREATEOS_INGRESS_HTTP_PORT": "0",
+            "CREATEOS_SSH_PORT": "0",
             "CREATEOS_DEFAULT_ROOTFS": "busybox:1",
             "CREATEOS_LOG_LEVEL": "debug",
         }

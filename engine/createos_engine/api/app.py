@@ -20,6 +20,7 @@ from createos_engine.api import (
     resizes,
     sandboxes,
     snapshots,
+    ssh,
     syncs,
     templates,
     tunnels,
@@ -31,6 +32,7 @@ from createos_engine.api.wire import FAILURES
 from createos_engine.errors import EngineError
 
 _ROUTES = (
+    ssh,
     health,
     catalog,
     accounts,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from typing import Annotated, Any
 
@@ -19,12 +17,12 @@ from pydantic import (
     field_validator,
 )
 
+from createos_engine.pubkeys import KEYS_OF_A_SANDBOX, canonical, merged
 from createos_engine.words import Command, NewSandbox, SandboxChanges
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ID = re.compile(r"sb[-_][0-9a-z]{26}", re.IGNORECASE)
 _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_KEY_TYPES = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-sha2-")
 
 ENV_ENTRIES, ENV_VALUE_BYTES, ENV_TOTAL_BYTES = 64, 4096, 65_536
 LARGEST_DISK_MIB = 2**31 - 1
@@ -58,21 +56,12 @@ def check_env(envs: dict[str, str]) -> dict[str, str]:
     return envs
 
 
-def check_pubkey(key: str) -> str:
-    """Return an OpenSSH public key without surrounding space, or raise ValueError."""
-    words = key.strip().split(None, 2)
-    if len(words) < 2 or not words[0].startswith(_KEY_TYPES) or "\n" in key.strip():
-        raise ValueError("an SSH key must be one line in OpenSSH format, like: ssh-ed25519 AAAA… comment")
-    try:
-        blob = base64.b64decode(words[1], validate=True)
-    except binascii.Error as exc:
-        raise ValueError(
-            "an SSH key has a second word that is not base64; copy the whole line of the .pub file"
-        ) from exc
-    kind = words[0].encode()
-    if blob[: 4 + len(kind)] != len(kind).to_bytes(4) + kind:
-        raise ValueError(f"an SSH key says {words[0]} but is of another type; copy the whole line of the .pub file")
-    return key.strip()
+def check_keys(keys: list[str]) -> list[str]:
+    """Return public keys in canonical form, each once, or raise ValueError."""
+    once = merged((), tuple(canonical(key) for key in keys[: KEYS_OF_A_SANDBOX + 1]))
+    if len(keys) > KEYS_OF_A_SANDBOX:
+        raise ValueError(f"{len(keys)} SSH keys are too many; a sandbox has at most {KEYS_OF_A_SANDBOX}")
+    return list(once)
 
 
 class Lenient(BaseModel):
@@ -140,7 +129,7 @@ class CreateRequest(Lenient):
     @field_validator("ssh_pubkeys")
     @classmethod
     def _keys_are_keys(cls, keys: list[str] | None) -> list[str] | None:
-        return keys and [check_pubkey(key) for key in keys]
+        return keys and check_keys(keys)
 
     @field_validator("bandwidth_quota_bytes")
     @classmethod
@@ -232,3 +221,16 @@ class RechargeRequest(Lenient):
     """POST /v1/sandboxes/{id}/bandwidth/recharge."""
 
     add_bytes: StrictInt
+
+
+class SshKeysRequest(Lenient):
+    """POST /v1/sandboxes/{id}/ssh-pubkeys."""
+
+    keys: list[Text]
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_are_keys(cls, keys: list[str]) -> list[str]:
+        if not keys:
+            raise ValueError("keys is empty; send at least one public key")
+        return check_keys(keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import StrictBool, StrictInt, field_validator
 
-from createos_engine.api.requests import Lenient, Text, check_env, check_pubkey
+from createos_engine.api.requests import Lenient, Text, check_env, check_keys
 from createos_engine.words import NewFork
 
 
@@ -26,7 +26,7 @@ class ForkRequest(Lenient):
     @field_validator("ssh_pubkeys")
     @classmethod
     def _keys_are_keys(cls, keys: list[str] | None) -> list[str] | None:
-        return keys and [check_pubkey(key) for key in keys]
+        return keys and check_keys(keys)
 
     @field_validator("bandwidth_quota_bytes")
     @classmethod

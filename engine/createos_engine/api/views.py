@@ -21,6 +21,7 @@ from createos_engine.api.wire import (
     RootfsView,
     SandboxView,
     ShapeView,
+    SshGatewayView,
     StatsView,
     WhoamiView,
 )
@@ -35,6 +36,7 @@ from createos_engine.words import (
     Readiness,
     Sandbox,
     Shape,
+    SshGateway,
     State,
     User,
 )
@@ -186,6 +188,13 @@ def readiness(state: Readiness) -> ReadyView:
     if state.notes:
         view["notes"] = list(state.notes)
     return view
+
+
+def ssh_gateway(state: SshGateway) -> SshGatewayView:
+    """Return the answer of GET /v1/ssh-gateway."""
+    optional = {"host_key": state.host_key, "fingerprint": state.fingerprint, "reason": state.reason}
+    said = {key: value for key, value in optional.items() if value}
+    return cast("SshGatewayView", {"host": state.host, "port": state.port} | said)
 
 
 def whoami(user: User, counts: Counts) -> WhoamiView:

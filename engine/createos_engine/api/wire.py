@@ -160,6 +160,22 @@ class RootfsView(TypedDict):
     entries: list[RootfsEntry]
 
 
+class KeyCountView(TypedDict):
+    """How many SSH keys a sandbox has."""
+
+    count: int
+
+
+class SshGatewayView(TypedDict):
+    """Where SSH is listened for. `host_key` is one line as in known_hosts; `reason` says why it is not (yet)."""
+
+    host: str
+    port: int
+    host_key: NotRequired[str]
+    fingerprint: NotRequired[str]
+    reason: NotRequired[str]
+
+
 class HostView(TypedDict):
     """A machine that runs sandboxes."""
 

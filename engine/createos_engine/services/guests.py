@@ -41,7 +41,11 @@ class Guests:
 
     def running(self, user: User, ref: str) -> Guest:
         """Return the user's running sandbox by id or name; NotFound, Conflict or GuestFailed when there is none."""
-        sandbox = self._store.find(user.id, ref)
+        return self.of(self._store.find(user.id, ref).id)
+
+    def of(self, sandbox_id: str) -> Guest:
+        """Return a running sandbox by its id alone, for those whom the sandbox itself lets in."""
+        sandbox = self._store.get(sandbox_id)
         require_running(sandbox.state)
         return Guest(sandbox, self._agents.get(sandbox.id))
 

@@ -41,7 +41,7 @@ class Health:
         if files and files.accelerator is Accelerator.TCG:
             notes.append(TCG_WARNING)
         notes += self._problems()
-        return Readiness(ready=not reason, reason=reason, notes=tuple(notes))
+        return Readiness(ready=not reason, reason=reason, notes=(*notes, *self._progress.remarks))
 
     async def host(self) -> Host:
         """Return this host's row."""

@@ -29,11 +29,21 @@ class Progress:
         self._files: BootFiles | None = None
         self._ready = asyncio.Event()
         self.reason = "createosd is starting"
+        self._remarks: dict[str, str] = {}
 
     @property
     def files(self) -> BootFiles | None:
         """What machines are started with, once that is known."""
         return self._files
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What does not work although creates do."""
+        return tuple(filter(None, self._remarks.values()))
+
+    def remark(self, subject: str, sentence: str) -> None:
+        """Replace what is said of a subject; an empty sentence says that all is well."""
+        self._remarks[subject] = sentence
 
     def ready(self, files: BootFiles) -> None:
         """Creates work from now on."""

@@ -15,6 +15,12 @@ from tests.fakes.services import FakeWorld
 SHAPE = {"shape": "s-1vcpu-256mb"}
 
 
+ECDSA_KEY = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBOnr1jBuFFEB3hPKbZTypfnA19USYnF2gFgVTBeL"
+    "VVsjDptrlGIiFtONtlYjrS4DXh8nS4xOKde/NlFqs6e2kSk="
+)
+
+
 def ssh_key(kind: str = "ssh-ed25519", inner: str = "ssh-ed25519") -> str:
     """Return a line as in a .pub file."""
     blob = len(inner).to_bytes(4) + inner.encode() + (32).to_bytes(4) + bytes(32)
@@ -31,7 +37,7 @@ GOOD: list[dict[str, object]] = [
     {"disk_mib": 2**31 - 1},
     {"envs": {"A_1": "x" * 4096}},
     {"envs": {f"K{i}": "v" for i in range(64)}},
-    {"ssh_pubkeys": [ssh_key(), "ecdsa-sha2-nistp256 " + ssh_key(inner="ecdsa-sha2-nistp256").split()[1]]},
+    {"ssh_pubkeys": [ssh_key(), ECDSA_KEY]},
     {"auto_pause_after_seconds": 60},
     {"auto_pause_after_seconds": 86400},
     {"auto_pause_after_seconds": None},
