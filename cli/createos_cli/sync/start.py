@@ -16,8 +16,10 @@ from createos_cli.sync.failures import Stop
 from createos_cli.sync.guards import check_local, check_remote
 from createos_cli.sync.local_tree import LocalTree
 from createos_cli.sync.manifest import Manifest
+from createos_cli.sync.mutagen import find_mutagen
 from createos_cli.sync.options import Options, Request, parse_mode
 from createos_cli.sync.outcome import Outcome
+from createos_cli.sync.over_ssh import NoGateway, run_mutagen
 from createos_cli.sync.report import Report
 from createos_cli.sync.session import Synchroniser
 from createos_cli.sync.skips import Skips
@@ -46,7 +48,24 @@ def begin(session: Session, request: Request, choose: Callable[[], str]) -> int:
     report = _report(session, request)
     name = pair_name(sandbox_id, local, remote)
     with _interruptible(), locked(state / f"{name}.lock"):
+        if program := _mutagen(session, request):
+            try:
+                return run_mutagen(session, request, options, state / f"{sandbox_id}.mutagen", program)
+            except NoGateway as exc:
+                if request.engine == "mutagen":
+                    raise
+                report.warn(f"Not using Mutagen: {exc.message}.")
         return _built_in(session, request, options, skips, state / f"{name}.manifest", report)
+
+
+def _mutagen(session: Session, request: Request) -> str:
+    """Return the program when it is to be used; the built-in engine needs neither a key nor SSH."""
+    if request.engine == "builtin":
+        return ""
+    program = find_mutagen(session.around.environ)
+    if not program and request.engine == "mutagen":
+        raise Usage("there is no mutagen on the PATH", hint="install it, or use --engine builtin")
+    return program
 
 
 def _built_in(session: Session, request: Request, options: Options, skips: Skips, path: Path, report: Report) -> int:
