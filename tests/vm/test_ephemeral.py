@@ -74,8 +74,8 @@ def test_a_signal_ends_the_command_and_the_engine(number: signal.Signals, tmp_pa
 
 
 def test_the_official_sdk_works_against_it() -> None:
-    done = run(
-        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(REPOSITORY / "tests/contract/test_sdk.py")
-    )
+    files = [str(REPOSITORY / f"tests/contract/test_sdk{topic}.py") for topic in ("", "_networks")]
+
+    done = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
 
     assert done.returncode == 0, done.stdout[-4000:]

@@ -23,8 +23,12 @@ def engine() -> Iterator[LiveEngine]:
 
 @pytest.fixture(scope="module")
 def pair(engine: LiveEngine) -> tuple[Box, Box]:
-    """Two sandboxes that answer with their name; the first was created on `lan`, the second was put on it."""
-    one, two = engine.create(name="one", networks=[{"id": "lan"}]), engine.create(name="two")
+    """Two sandboxes that answer with their name; the first was created on `lan`, the second was put on it.
+
+    The first may reach nothing outside at all: an allowlist is no hindrance between peers.
+    """
+    one = engine.create(name="one", networks=[{"id": "lan"}], egress=["127.0.0.1"])
+    two = engine.create(name="two")
     for box in (one, two):
         box.sh(f"mkdir -p /www; echo {box.row['name']} > /www/index.html; httpd -p 0.0.0.0:{PORT} -h /www")
     attach(two, "lan")

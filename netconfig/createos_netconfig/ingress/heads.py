@@ -18,6 +18,7 @@ _HOP = frozenset(
 )
 # Ours to say, or not for the guest: no credential of the visitor goes to a program that anybody may have written.
 _REPLACED = frozenset({b"host", b"authorization", b"expect", b"forwarded"})
+_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 MOST_HEAD_BYTES = 65_536
 _FORWARDED = b"x-forwarded-"
 
@@ -58,10 +59,11 @@ def upgrades(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return offers[0] if offers and b"upgrade" in wanted else b""
 
 
-def has_body(request: h11.Request) -> bool:
-    """Tell whether a request says that a body follows."""
+def is_repeatable(request: h11.Request) -> bool:
+    """Tell whether a request may be sent twice: it changes nothing (RFC 9110 9.2.1) and has no body."""
     lengths = _values(request.headers, b"content-length")
-    return bool(_values(request.headers, b"transfer-encoding")) or any(value.strip(b"0") for value in lengths)
+    has_body = bool(_values(request.headers, b"transfer-encoding")) or any(value.strip(b"0") for value in lengths)
+    return request.method in _SAFE and not has_body
 
 
 def inward(request: h11.Request, visit: Visit, port: int) -> Headers:

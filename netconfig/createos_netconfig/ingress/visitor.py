@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import h11
 
-from createos_netconfig.ingress.heads import MOST_HEAD_BYTES, Malformed, Visit, has_body, host_of, inward, outward
+from createos_netconfig.ingress.heads import MOST_HEAD_BYTES, Malformed, Visit, host_of, inward, is_repeatable, outward
 from createos_netconfig.ingress.hostnames import place_of
 from createos_netconfig.ingress.pages import page
 from createos_netconfig.ingress.pipe import splice
@@ -92,8 +92,8 @@ class Visitor:
         upstream = await self._begin(head, target)
         sending = asyncio.create_task(self._pass_body(upstream), name="ingress body")
         try:
-            answer = await upstream.next()
-            if isinstance(answer, h11.ConnectionClosed) and not upstream.fresh and not has_body(request):
+            answer = await self._first_words(upstream)
+            if isinstance(answer, h11.ConnectionClosed) and not upstream.fresh and is_repeatable(request):
                 # The program had ended the connection before this request reached it.
                 upstream = await self._begin(head, target, anew=True)
                 await upstream.send(h11.EndOfMessage())
@@ -104,6 +104,15 @@ class Visitor:
             # What the body ran into is said by the answer, or by its absence.
             with suppress(asyncio.CancelledError, Unanswered, OSError, h11.ProtocolError):
                 await sending
+
+    async def _first_words(self, upstream: Upstream) -> object:
+        """Return what the program says first; a connection that was used before may have ended, which is no answer."""
+        try:
+            return await upstream.next()
+        except Unanswered:
+            if upstream.fresh:
+                raise
+            return h11.ConnectionClosed()
 
     async def _begin(self, head: h11.Request, target: Target, *, anew: bool = False) -> Upstream:
         """Send the head over the connection there is, or a new one when there is none that works."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 
 import pytest
@@ -79,6 +81,27 @@ async def test_a_program_that_ended_an_idle_connection_is_asked_again(proxy: Pro
     writer.close()
 
     assert proxy.connections == 3
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", b"200"), ("POST", b"502")])
+async def test_a_connection_that_is_reset_is_tried_again_only_when_that_is_safe(
+    proxy: Proxy, method: str, status: bytes
+) -> None:
+    async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    proxy.program = resets
+    reader, writer = await proxy.connect()
+    answers = []
+    for verb in ("GET", method):
+        writer.write(f"{verb} / HTTP/1.1\r\nHost: {proxy.host}\r\n\r\n".encode())
+        answers.append(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5))
+
+    assert [answer.split()[1] for answer in answers] == [b"200", status]
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
@@ -185,7 +208,7 @@ async def test_a_visitor_who_goes_away_is_noticed_by_the_program(proxy: Proxy) -
 
 @pytest.mark.parametrize("tls", [False, True])
 async def test_a_websocket_goes_over_to_bytes(proxy: Proxy, tls: bool) -> None:
-    async def socket(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         proxy.heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
         writer.write(b"Sec-WebSocket-Accept: x\r\n\r\nearly")
@@ -193,7 +216,7 @@ async def test_a_websocket_goes_over_to_bytes(proxy: Proxy, tls: bool) -> None:
             writer.write(data.upper())
             await writer.drain()
 
-    proxy.program = socket
+    proxy.program = echoes
     reader, writer = await proxy.connect(tls=tls)
     writer.write(f"GET / HTTP/1.1\r\nHost: {proxy.host}\r\nConnection: keep-alive, Upgrade\r\n".encode())
     writer.write(b"Upgrade: websocket\r\nSec-WebSocket-Key: y\r\nSec-WebSocket-Version: 13\r\n\r\n")
