@@ -9,6 +9,7 @@ EngineError
 ├── TooLarge           above a documented limit
 ├── NoSpace            the disk of the sandbox is full
 ├── NotListening       nothing in the sandbox answers there
+├── TimedOut           what was waited for has not happened yet; asking again is fine
 ├── Unavailable        the host cannot do it now; nothing was done, trying again may help
 └── HostFailed         a program, library or device of the host refused
     └── GuestFailed    the machine or its agent did not do what it must
@@ -68,6 +69,10 @@ class NoSpace(EngineError):
 
 class NotListening(EngineError):
     """Nothing in the sandbox answers there."""
+
+
+class TimedOut(EngineError):
+    """What was waited for has not happened yet. Asking again is fine: clients do (wire-api 8.9)."""
 
 
 class Unavailable(EngineError):

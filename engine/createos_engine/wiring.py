@@ -57,6 +57,7 @@ from createos_engine.services.names import Names
 from createos_engine.services.network import Network
 from createos_engine.services.networks import Networks
 from createos_engine.services.pauses import Pauses
+from createos_engine.services.processes import Processes
 from createos_engine.services.progress import Progress
 from createos_engine.services.reconcile import Reconciler
 from createos_engine.services.remains import Remains
@@ -64,6 +65,7 @@ from createos_engine.services.resizes import Resizes
 from createos_engine.services.resumes import Resumes
 from createos_engine.services.sandboxes import Sandboxes
 from createos_engine.services.self_requests import SelfRequests
+from createos_engine.services.shells import Shells
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.ssh import SshAccess
 from createos_engine.services.steps import Steps
@@ -223,6 +225,8 @@ def _assemble(
             pauses=pauses,
             resumes=resumes,
             forks=forks,
+            processes=Processes(guests),
+            shells=Shells(guests),
             execs=Execs(guests, output_limit_bytes=settings.exec_output_limit_mib * _MIB),
             catalog=catalog,
             health=Health(store, progress, host_id=host_id, images=catalog.built, problems=lambda: ingress.problems),

@@ -157,13 +157,6 @@ def test_a_wrong_shape_and_a_wrong_name_are_refused_with_the_field(client: creat
         assert refused.value.status_code == 400
 
 
-def test_what_is_not_offered_yet_is_a_plain_404(box: createos.SandboxInstance) -> None:
-    with pytest.raises(createos.APIError, match="does not offer") as refused:
-        box.processes.list()
-
-    assert refused.value.status_code == 404
-
-
 def test_a_destroyed_sandbox_stays_readable_and_may_be_destroyed_again(client: createos.Client) -> None:
     sandbox = client.create_sandbox(request())
 

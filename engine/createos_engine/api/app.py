@@ -17,8 +17,10 @@ from createos_engine.api import (
     health,
     ingress,
     networks,
+    processes,
     resizes,
     sandboxes,
+    shells,
     snapshots,
     ssh,
     syncs,
@@ -49,6 +51,8 @@ _ROUTES = (
     templates,
     egress,
     bandwidth,
+    processes,
+    shells,
 )
 
 

@@ -12,7 +12,9 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
 from createos_engine.api.asgi import PEER_UID
+from createos_engine.api.offers import OFFER, WEBSOCKET, Offer
 from createos_engine.api.ports import Services
+from createos_engine.api.websocket import KEY_PREFIX, sub_protocols
 from createos_engine.errors import Forbidden, Unauthenticated
 from createos_engine.words import Grant, User
 
@@ -38,6 +40,7 @@ Ported = Annotated[Services, Depends(services)]
 async def identity(request: Request, ported: Ported, _: Documented = None) -> User | Grant:
     """Return who the request's credential stands for, else the unix socket's peer; else raise Unauthenticated."""
     given = [(name, value) for name in _HEADERS for value in request.headers.getlist(name) if value]
+    given += _from_browser(request)
     if len(given) > 1:
         names = ", ".join(name for name, _ in given)
         raise Unauthenticated(f"more than one credential was sent ({names})", hint="send one of them", field="auth")
@@ -90,6 +93,15 @@ async def local_caller(_: Annotated[None, Depends(on_the_socket)], user: Caller)
 
 
 LocalCaller = Annotated[User, Depends(local_caller)]
+
+
+def _from_browser(request: Request) -> list[tuple[str, str]]:
+    """Return the keys that a WebSocket brings as sub-protocols, since a browser can set no header (websocket.py)."""
+    offer = request.scope.get(OFFER)
+    if not isinstance(offer, Offer) or offer.protocol != WEBSOCKET:
+        return []
+    keys = (word.removeprefix(KEY_PREFIX) for word in sub_protocols(request) if word.startswith(KEY_PREFIX))
+    return [("sec-websocket-protocol", key) for key in keys]
 
 
 def _token(header: str, value: str) -> str:

@@ -10,8 +10,8 @@ from fastapi.responses import Response
 from createos_engine.api import views
 from createos_engine.api.auth import Ported, RuntimeCaller
 from createos_engine.api.envelope import success
-from createos_engine.api.ndjson import Events
-from createos_engine.api.presence import CLIENT_CLOSED, ExecStream, unless_gone
+from createos_engine.api.ndjson import Events, frames
+from createos_engine.api.presence import CLIENT_CLOSED, LineStream, unless_gone
 from createos_engine.api.requests import ExecRequest
 from createos_engine.api.wire import ExecView, Responses, answers
 
@@ -34,6 +34,6 @@ async def exec_in_sandbox(
     if stream or wanted.stream:
         events = Events(await ported.execs.stream(user, sandbox_id, command))
         await events.begin()
-        return ExecStream(events)
+        return LineStream(frames(events), events)
     result = await unless_gone(request.receive, ported.execs.run(user, sandbox_id, command))
     return Response(status_code=CLIENT_CLOSED) if result is None else success(views.command_result(result))

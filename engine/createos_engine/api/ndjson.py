@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 
+from createos_engine.api.source import Source
 from createos_engine.errors import EngineError
 from createos_engine.words import Ended, Output
 
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_S = 5.0
-# A refusal of the guest comes back within milliseconds; a program that says nothing is not held up any longer.
-PATIENCE_S = 0.25
 # An escaped character takes up to 12 bytes (a surrogate pair); lines stay below 64 KiB.
 _PIECE = 5_000
 _NAMES = {1: "stdout", 2: "stderr"}
@@ -26,45 +24,11 @@ _NO_END = Ended(_CANNOT_RUN, error="the end of the program was not reported")
 Event = Output | Ended
 
 
-class Events:
-    """What a running program says, taken one at a time. `close` ends the program if it still runs."""
+class Events(Source[Event]):
+    """What a running program says."""
 
-    def __init__(self, source: AsyncIterator[Event]) -> None:
-        self._source = source
-        self._waiting: asyncio.Future[Event] | None = None
-
-    async def begin(self, patience_s: float = PATIENCE_S) -> None:
-        """Wait a moment for the first event; raises what kept the program from starting."""
-        waiting = self._ask()
-        try:
-            await asyncio.wait([waiting], timeout=patience_s)
-        except asyncio.CancelledError:
-            await self.close()
-            raise
-        if waiting.done() and (failed := waiting.exception()):
-            raise failed
-
-    async def next(self, within_s: float) -> Event | None:
-        """Return the next event, or None when none came in time."""
-        waiting = self._ask()
-        done, _ = await asyncio.wait([waiting], timeout=within_s)
-        if not done:
-            return None
-        self._waiting = None
-        return waiting.result()
-
-    async def close(self) -> None:
-        """Let go of the source, which ends the program."""
-        if self._waiting:
-            self._waiting.cancel()
-            await asyncio.gather(self._waiting, return_exceptions=True)
-        if isinstance(self._source, AsyncGenerator):
-            await self._source.aclose()
-
-    def _ask(self) -> asyncio.Future[Event]:
-        if self._waiting is None:
-            self._waiting = asyncio.ensure_future(anext(self._source, _NO_END))
-        return self._waiting
+    def __init__(self, events: AsyncIterator[Event]) -> None:
+        super().__init__(events, end=_NO_END)
 
 
 async def frames(events: Events, heartbeat_s: float = HEARTBEAT_S) -> AsyncIterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from createos_engine.api.network_ports import BandwidthPort, EgressPort, IngressPort, NetworkPort, SshPort
+from createos_engine.api.process_ports import ProcessPort, ShellPort
 from createos_engine.api.sync_port import SyncPort
 from createos_engine.duplex import Duplex
 from createos_engine.template_words import BuildStatus, LogLine, NewTemplate, Template
@@ -231,5 +232,7 @@ class Services:
     egress: EgressPort
     bandwidth: BandwidthPort
     syncs: SyncPort
+    processes: ProcessPort
+    shells: ShellPort
     region: str
     version: str

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from createos_engine.api.ndjson import Events, frames
+from createos_engine.api.source import Source
 
 T = TypeVar("T")
+# What nginx logs for a client that went away; nobody receives it.
+CLIENT_CLOSED = 499
+
 # What nginx logs for a client that went away; nobody receives it.
 CLIENT_CLOSED = 499
 
@@ -33,18 +36,18 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-class ExecStream(StreamingResponse):
-    """NDJSON of a program. The framework's own streaming does not close what it streams from."""
+class LineStream(StreamingResponse):
+    """NDJSON made from a source. The framework's own streaming does not close what it streams from."""
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, events: Events) -> None:
-        super().__init__(frames(events))
-        self._events = events
+    def __init__(self, lines: AsyncIterator[str], source: Source[Any]) -> None:
+        super().__init__(lines)
+        self._source = source
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        """Send frames until the end of the program or of the client's patience; end the program either way."""
+        """Send lines until their end or that of the client's patience; close the source either way."""
         try:
             await unless_gone(receive, self.stream_response(send))
         finally:
-            await self._events.close()
+            await self._source.close()

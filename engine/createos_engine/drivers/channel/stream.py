@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 
 from createos_engine.drivers.channel.errors import AgentError, ChannelLost, ProtocolViolation
 from createos_engine.drivers.channel.frames import MAX_PAYLOAD_BYTES, FrameType, encode
@@ -136,6 +137,12 @@ class Stream:
         if isinstance(self._result, AgentError):
             raise AgentError(self._result.code, self._result.message)
         return self._result or {}
+
+    async def stirred(self, patience_s: float) -> None:
+        """Wait until something has come or the stream is over, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._changed.wait()
 
     async def wait(self) -> None:
         """Wait until the stream is over, however it ended."""
