@@ -32,7 +32,6 @@ func (t *tree) begin(up *upload) error {
 		return err
 	}
 	up.temp = strconv.FormatUint(uint64(up.id), 10)
-	_ = unlinkAt(staging, up.temp, 0)
 	up.fd, err = openAt(staging, up.temp, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, 0o600)
 	return err
 }

@@ -167,6 +167,11 @@ type input struct {
 	buffer []byte
 }
 
+// ready says whether next returns without waiting.
+func (in *input) ready() bool {
+	return len(in.buffer) >= 4 && len(in.buffer) >= 4+int(binary.BigEndian.Uint32(in.buffer))
+}
+
 // next returns a message's type and payload, valid until the following call; false at the end of the input.
 func (in *input) next() (byte, []byte, bool) {
 	for {

@@ -43,8 +43,9 @@ type session struct {
 	watch   *watcher
 	current *upload
 
-	mu  sync.Mutex
-	out []byte
+	mu   sync.Mutex
+	out  []byte
+	sent time.Time
 }
 
 // Serve handles one `sync` stream to its end.
@@ -81,6 +82,9 @@ func (se *session) serve(s *Server, in *input) string {
 	s.mu.Unlock()
 	se.send(begin(typeHello).u8(formatVersion).text(se.tree.path))
 	for {
+		if !in.ready() {
+			se.flushQueued()
+		}
 		kind, payload, more := in.next()
 		if !more {
 			return ""
@@ -150,16 +154,26 @@ func (se *session) send(m *message) bool {
 	return se.flush()
 }
 
-// queue holds a message back until there is enough to send; a later send brings it along.
+// queue holds a message back until there is enough to send, or nothing was sent for a while; a later send brings it along.
 func (se *session) queue(m *message) bool {
 	se.mu.Lock()
 	defer se.mu.Unlock()
 	se.out = append(se.out, m.bytes()...)
-	return len(se.out) < batch || se.flush()
+	return (len(se.out) < batch && time.Since(se.sent) < aliveEvery) || se.flush()
+}
+
+// flushQueued sends the answers to everything that has come, before waiting for more: small files cost no frame each.
+func (se *session) flushQueued() {
+	se.mu.Lock()
+	defer se.mu.Unlock()
+	if len(se.out) > 0 {
+		se.flush()
+	}
 }
 
 func (se *session) flush() bool {
 	out := se.out
+	se.sent = time.Now()
 	se.out = se.out[:0]
 	return se.stream.Send(output, out)
 }
@@ -218,10 +232,10 @@ func (se *session) work(kind byte, id uint32, path, extra string, expect entry) 
 
 func (se *session) finish(id uint32, now entry, err error) {
 	if err != nil {
-		se.send(failedMessage(id, err))
+		se.queue(failedMessage(id, err))
 		return
 	}
-	se.send(begin(typeDone).u32(id).entry(now))
+	se.queue(begin(typeDone).u32(id).entry(now))
 }
 
 func (se *session) scan(id uint32, full bool) {

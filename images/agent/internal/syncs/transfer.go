@@ -37,7 +37,11 @@ func (se *session) upload(kind byte, id uint32, f *fields) bool {
 			return true
 		}
 		now, err := se.tree.commit(up)
-		se.tree.drop(up)
+		if err != nil {
+			se.tree.drop(up)
+		} else {
+			_ = syscall.Close(up.fd)
+		}
 		se.current = nil
 		se.finish(id, now, err)
 	case typeAbort:
