@@ -1,7 +1,4 @@
-"""Private networks and public URLs beside their floors; `python -m tests.performance.networks` prints a table.
-
-Run it in namespaces of its own, as `make bench` does. Caddy (Debian's package) is left out when it is not installed.
-"""
+"""Private networks and public URLs beside their floors: a bridge without rules, and Caddy where it is installed."""
 
 from __future__ import annotations
 
@@ -14,50 +11,29 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
+from tests.performance.bench import Bench, Figure
+from tests.vm.engine import Box, LiveEngine, wait_for
 
 MIB = 2**20
 SENT_MIB, ROUNDS, REQUESTS, AT_ONCE = 24, 3, 400, 8
 _PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure beside its floor, both in the same unit."""
-
-    what: str
-    unit: str
-    ours: float
-    floor: str
-    beside: float | None
-
-    def line(self) -> str:
-        """Return the row of a Markdown table."""
-        ratio = f"{self.ours / self.beside:.2f}" if self.beside else "–"
-        beside = f"{self.beside:.1f}" if self.beside is not None else "–"
-        return f"| {self.what} | {self.ours:.1f} {self.unit} | {self.floor} | {beside} | {ratio} |"
-
-
-def guest_to_guest(engine: LiveEngine, one: Box, two: Box) -> Row:
+def guest_to_guest(engine: LiveEngine, one: Box, two: Box) -> Figure:
     """Send bytes from one guest to another, with our rules on the bridge and on the same bridge without any."""
     members = engine.call("GET", "/v1/networks/bench")["members"]
     address = next(member["ip"] for member in members if member["sandbox_id"] == two.id)
     two.exec("/bin/sh", "-c", "cat > /sink; chmod +x /sink", stdin="#!/bin/sh\nexec cat > /dev/null\n")
     two.sh("nc -ll -p 7000 -e /sink > /dev/null 2>&1 < /dev/null &")
     ours = median(_sent(one, address) for _ in range(ROUNDS))
+    # What keeps members honest is taken away; reconcile puts it back.
     subprocess.run(["nft", "delete", "table", "bridge", f"createos_{engine.instance}"], check=True)
-    return Row(
-        "guest to guest on a private network",
-        "MiB/s",
-        ours,
-        "the same bridge and taps without rules",
-        median(_sent(one, address) for _ in range(ROUNDS)),
-    )
+    plain = median(_sent(one, address) for _ in range(ROUNDS))
+    return Figure("guest to guest on a private network", ours, "the same bridge without rules", plain, "1.0", "MiB/s")
 
 
 def _sent(box: Box, address: str) -> float:
@@ -66,16 +42,16 @@ def _sent(box: Box, address: str) -> float:
     return SENT_MIB / (perf_counter() - begun)
 
 
-def boot_cost(engine: LiveEngine) -> Iterator[Row]:
+def boot_cost(engine: LiveEngine) -> Iterator[Figure]:
     """Read from the daemon's log what the network added to each boot: tap and rules, and cards of networks."""
     lines = [json.loads(line) for line in engine.log.read_text().splitlines() if "machine booted" in line]
     link = median(line["network_ms"] for line in lines)
     cards = median(line["networks_ms"] for line in lines if line["networks_ms"] > 1)
-    yield Row("tap, routes and rules in a boot", "ms", link, "goal", 50.0)
-    yield Row("a network's card in a boot", "ms", cards, "none", None)
+    yield Figure("tap, routes and rules in a boot", link, "goal", 50.0, "1.0")
+    yield Figure("a network's card in a boot", cards, "tap, routes and rules", link, "")
 
 
-def public_urls(engine: LiveEngine, box: Box) -> Iterator[Row]:
+def public_urls(engine: LiveEngine, box: Box) -> Iterator[Figure]:
     """Ask for a page of a guest, and of a quick program on this host, through ingress and through Caddy."""
     facts = engine.call("GET", "/v1/ingress")
     label = box.id.removeprefix("sb-")
@@ -88,14 +64,16 @@ def public_urls(engine: LiveEngine, box: Box) -> Iterator[Row]:
         for what, path, count, unit in (("requests", "/", 60, "1/s"), ("download", "/large", 1, "MiB/s")):
             scale = 1.0 if unit == "1/s" else 8.0
             ours = scale * asyncio.run(_load(facts["https_port"], name, path, count))
-            theirs = scale * asyncio.run(_load(caddy, "bench.localhost", path, count)) if caddy else None
-            yield Row(f"public URL of a guest, {what}", unit, ours, "Caddy on the same guest", theirs)
+            if caddy:
+                theirs = scale * asyncio.run(_load(caddy, "bench.localhost", path, count))
+                yield Figure(f"public URL of a guest, {what}", ours, "Caddy on the same guest", theirs, "1.0", unit)
 
 
-def proxies_alone() -> Iterator[Row]:
+def proxies_alone() -> Iterator[Figure]:
     """Measure the proxy itself, with a program behind it that costs nothing: what a quick guest would see."""
     ours, theirs = asyncio.run(_alone())
-    yield Row("the proxy alone, requests", "1/s", ours, "Caddy alone", theirs)
+    if theirs:
+        yield Figure("the proxy alone, requests", ours, "Caddy alone", theirs, "1.0", "1/s")
 
 
 async def _alone() -> tuple[float, float | None]:
@@ -183,23 +161,9 @@ def _listens(port: int) -> bool:
         return knock.connect_ex(("127.0.0.1", port)) == 0
 
 
-def measure() -> Iterator[Row]:
-    """Yield every figure; two guests are booted for it."""
-    yield from proxies_alone()
-    with live_engine() as engine:
-        engine.call("POST", "/v1/networks", {"name": "bench"})
-        one, two = (engine.create(networks=[{"id": "bench"}], ingress_enabled=True) for _ in range(2))
-        yield from boot_cost(engine)
-        yield from public_urls(engine, one)
-        yield guest_to_guest(engine, one, two)
-
-
-def main() -> None:
-    """Print the table."""
-    print("| what | measured | floor | beside | ratio |\n|---|---|---|---|---|")  # noqa: T201
-    for row in measure():
-        print(row.line(), flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+def measure(bench: Bench) -> list[Figure]:
+    """Return every figure; two guests are booted for it."""
+    engine = bench.engine
+    engine.call("POST", "/v1/networks", {"name": "bench"})
+    one, two = (engine.create(networks=[{"id": "bench"}], ingress_enabled=True) for _ in range(2))
+    return [*proxies_alone(), *boot_cost(engine), *public_urls(engine, one), guest_to_guest(engine, one, two)]

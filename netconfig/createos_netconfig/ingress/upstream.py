@@ -11,7 +11,7 @@ import h11
 
 from createos_netconfig.ingress.hostnames import Place
 
-CHUNK_BYTES = 262_144
+CHUNK_BYTES = 65_536
 CONNECT_S = 10.0
 # A side that takes nothing for so long is gone.
 STALLED_S = 300.0
