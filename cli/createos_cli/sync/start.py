@@ -45,17 +45,26 @@ def begin(session: Session, request: Request, choose: Callable[[], str]) -> int:
     local = check_local(request.local, session.around.home, state, force=request.force)
     sandbox_id = choose()
     options = Options(sandbox_id, local, remote, mode, request.user, request.allow_mass_delete)
-    report = _report(session, request)
     name = pair_name(sandbox_id, local, remote)
-    with _interruptible(), locked(state / f"{name}.lock"):
-        if program := _mutagen(session, request):
-            try:
-                return run_mutagen(session, request, options, state / f"{sandbox_id}.mutagen", program)
-            except NoGateway as exc:
-                if request.engine == "mutagen":
-                    raise
-                report.warn(f"Not using Mutagen: {exc.message}.")
-        return _built_in(session, request, options, skips, state / f"{name}.manifest", report)
+    try:
+        with _interruptible(), locked(state / f"{name}.lock"):
+            return _with_an_engine(session, request, options, skips, state / name)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _with_an_engine(session: Session, request: Request, options: Options, skips: Skips, place: Path) -> int:
+    """Use Mutagen when it is there and can work, else the built-in engine."""
+    report = _report(session, request)
+    if program := _mutagen(session, request):
+        home = place.with_name(f"{options.sandbox_id}.mutagen")
+        try:
+            return run_mutagen(session, request, options, home, program)
+        except NoGateway as exc:
+            if request.engine == "mutagen":
+                raise
+            report.warn(f"Not using Mutagen: {exc.message}.")
+    return _built_in(session, request, options, skips, place.with_name(f"{place.name}.manifest"), report)
 
 
 def _mutagen(session: Session, request: Request) -> str:
