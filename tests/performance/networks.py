@@ -19,7 +19,7 @@ from tests.performance.bench import Bench, Figure
 from tests.vm.engine import Box, LiveEngine, wait_for
 
 MIB = 2**20
-SENT_MIB, ROUNDS, REQUESTS, AT_ONCE = 24, 3, 400, 8
+SENT_MIB, ROUNDS, REQUESTS, AT_ONCE = 6, 2, 400, 8
 _PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
