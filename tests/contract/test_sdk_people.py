@@ -1,0 +1,47 @@
+"""Access tokens and larger disks through the official Python SDK."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import createos
+import pytest
+
+from tests.contract.conftest import Engine
+
+
+@pytest.fixture(scope="module")
+def box(engine: Engine) -> Iterator[createos.SandboxInstance]:
+    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as client:
+        wanted = createos.CreateSandboxRequest(
+            shape="s-1vcpu-256mb", rootfs="busybox:1", name=f"people-{uuid.uuid4().hex[:8]}"
+        )
+        sandbox = client.create_sandbox(wanted)
+        yield sandbox
+        sandbox.destroy()
+
+
+def test_an_access_token_lives_and_ends(box: createos.SandboxInstance) -> None:
+    made = box.create_access_token()
+    assert made.enabled
+    assert made.token.startswith("skp_sb_")
+
+    with pytest.raises(createos.APIError) as refused:
+        box.create_access_token()
+    assert refused.value.status_code == 409
+
+    rotated = box.rotate_access_token()
+    assert rotated.token != made.token
+    assert box.get_access_token().enabled
+    assert not box.disable_access_token().enabled
+    assert not box.get_access_token().enabled
+
+
+def test_a_disk_grows_and_never_shrinks(box: createos.SandboxInstance) -> None:
+    size = (box.data.disk_mib or 10240) + 512
+
+    assert box.resize(size).disk_mib == size
+    with pytest.raises(createos.APIError) as refused:
+        box.resize(size)
+    assert refused.value.status_code == 400
