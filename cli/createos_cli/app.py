@@ -17,13 +17,19 @@ from createos_cli.commands import (
     create,
     edit,
     exec,
+    files,
+    firewall,
     networks,
+    processes,
     remove,
     sandboxes,
     self,
+    shell,
+    snapshots,
     sync,
     templates,
     trust,
+    tunnel,
     urls,
 )
 from createos_cli.errors import Cancelled, CliError, Usage
@@ -31,6 +37,11 @@ from createos_cli.groups import RootGroup, command_group
 from createos_cli.session import Session
 
 PROGRAM = "createos"
+# In the order in which the help lists them.
+_SANDBOX_COMMANDS = (
+    *(create, sandboxes, edit, snapshots, remove, exec, shell, processes, files, sync, tunnel),
+    *(catalog, templates, networks, firewall, urls),
+)
 EXAMPLES = """\b
 Examples:
   createos sandbox create
@@ -48,7 +59,7 @@ def build() -> typer.Typer:
     """Return the program with all its commands."""
     app = command_group("Run Linux virtual machines as sandboxes on this host.", EXAMPLES, RootGroup)
     sandbox = command_group("Create sandboxes, run programs in them, remove them.", SANDBOX_EXAMPLES)
-    for module in (create, sandboxes, edit, remove, exec, sync, catalog, templates, networks, urls):
+    for module in _SANDBOX_COMMANDS:
         module.register(sandbox)
     for group in (sandbox, app):
         group.add_typer(self.group(), name="self")

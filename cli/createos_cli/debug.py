@@ -23,7 +23,7 @@ class PrintedTrace:
         """Print the request line, the masked key and the body."""
         key = request.headers.get("X-Api-Key")
         self._say(f"> {request.method} {request.path}" + (f"  X-Api-Key: {mask(key)}" if key else ""))
-        if request.body:
+        if isinstance(request.body, bytes):
             self._say(f"> {_body(json.loads(request.body))}")
 
     def answered(self, response: Response, took_s: float, document: object) -> None:

@@ -6,7 +6,7 @@ import errno
 import http.client
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 from createos_cli.errors import BadAnswer, CliError, Unreachable, Usage
 from createos_cli.profile import Endpoint
@@ -28,7 +28,11 @@ def open_transport(endpoint: Endpoint) -> Transport:
             return upgrade(endpoint, connection, request)
         try:
             connection.sock.settimeout(request.silence_s)
-            connection.request(request.method, endpoint.base_path + request.path, request.body, dict(request.headers))
+            # A server that refuses a long body answers and hangs up before all of it is sent.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(
+                    request.method, endpoint.base_path + request.path, request.body, dict(request.headers)
+                )
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException) as exc:
             connection.close()

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 class Request:
     """One request. *silence_s* is how long the server may say nothing; None waits for ever.
 
-    *upgrade* names the protocol that the connection is to speak from then on, if the server agrees.
+    A body in pieces is sent as they come. *upgrade* names the protocol that the connection is to speak from then on, if
+    the server agrees.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
-    body: bytes | None
+    body: bytes | Iterable[bytes] | None
     silence_s: float | None
     upgrade: str = ""
 

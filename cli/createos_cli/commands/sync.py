@@ -77,7 +77,10 @@ def sync(
     fresh: Fresh = False,
     engine: Engine = "auto",
 ) -> int:
-    """Keep a local directory and one in a sandbox the same, both ways, until interrupted."""
+    """Keep a local directory and one in a sandbox the same.
+
+    Both ways, until interrupted.
+    """
     from createos_cli.sync.options import Request
     from createos_cli.sync.start import begin
 

@@ -34,7 +34,9 @@ def trust(
     remove: Annotated[bool, typer.Option("--remove", help="Believe it no longer.")] = False,
     print_: Annotated[bool, typer.Option("--print", help="Print the certificate and change nothing.")] = False,
 ) -> None:
-    """Trust the public URLs of this server's sandboxes: names below its domain, and no others.
+    """Trust the public URLs of this server's sandboxes.
+
+    That is names below its domain, and no others.
 
     Programs that use the system's certificates (curl, git) need root for it; Chromium has a store for each user.
     """
