@@ -28,6 +28,7 @@ from createos_engine.words import Accelerator, State
 log = structlog.get_logger(__name__)
 
 DRAIN_S = 10.0
+IDLE_EVERY_S = 5.0
 SSH_DRAIN_S = 2.0
 RETRY_S = 5.0
 
@@ -126,6 +127,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     engine.templates.resume()
     engine.connection.on_back(reconcile_again)
     engine.background.every(settings.reconcile_every_s, "reconcile", engine.reconciler.run)
+    engine.background.every(IDLE_EVERY_S, "idle", engine.idle.pause_idle)
     engine.background.every(settings.reconcile_every_s, "resizes", engine.resizes.complete)
     engine.background.every(settings.reconcile_every_s, "bandwidth", engine.bandwidth.count)
     engine.progress.ready(files)

@@ -46,6 +46,7 @@ from createos_engine.services.forks import Forks
 from createos_engine.services.guests import Guests
 from createos_engine.services.health import Health
 from createos_engine.services.identity import Identities
+from createos_engine.services.idle import Idle
 from createos_engine.services.images import Images
 from createos_engine.services.ingress import Ingress
 from createos_engine.services.layers import Layers
@@ -99,6 +100,7 @@ class Engine:
     store: SandboxStore
     sandboxes: Sandboxes
     reconciler: Reconciler
+    idle: Idle
     resizes: Resizes
     templates: Templates
     bandwidth: Bandwidths
@@ -263,6 +265,7 @@ def _assemble(
             remains,
             keep_destroyed=keep,
         ),
+        idle=Idle(store, guests, pauses, locks),
         resizes=resizes,
         templates=templates,
         bandwidth=bandwidth,

@@ -30,7 +30,7 @@ class Drafts:
 
     def draft(self, user: User, wanted: NewSandbox) -> tuple[Sandbox, Base]:
         """Return a row without slot and address, and the image it starts from; raise Invalid naming the field."""
-        refuse_what_is_not_offered(wanted)
+        _refuse_what_is_not_offered(wanted)
         self._require_here(wanted)
         shape = find_shape(wanted.shape)
         base = self._images.base(user, wanted.rootfs)
@@ -52,6 +52,7 @@ class Drafts:
             created_by=user.name,
             envs=dict(wanted.envs),
             ingress_enabled=wanted.ingress_enabled,
+            auto_pause_after_seconds=wanted.auto_pause_after_seconds,
             ssh_pubkeys=tuple(dict.fromkeys(wanted.ssh_pubkeys)),
             egress=checked(wanted.egress),
         )
@@ -107,11 +108,10 @@ def _disk_mib(wanted: int, default: int, base: Base) -> int:
     return size
 
 
-def refuse_what_is_not_offered(wanted: NewSandbox) -> None:
+def _refuse_what_is_not_offered(wanted: NewSandbox) -> None:
     """Refuse rather than ignore: a sandbox that lacks what was asked for would be a broken promise."""
     asked = {
         "disks": bool(wanted.disks),
-        "auto_pause_after_seconds": wanted.auto_pause_after_seconds is not None,
         "node_selector": bool(wanted.node_selector),
     }
     for field, is_asked in asked.items():

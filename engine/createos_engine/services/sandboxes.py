@@ -17,7 +17,7 @@ from createos_engine.lifecycle import TERMINAL
 from createos_engine.network_words import PrivateNetwork
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
 from createos_engine.services.background import Background
-from createos_engine.services.drafts import Drafts, refuse_what_is_not_offered
+from createos_engine.services.drafts import Drafts
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.machines import Machines
 from createos_engine.services.network import Network
@@ -106,12 +106,6 @@ class Sandboxes:
 
     async def change(self, user: User, ref: str, changes: SandboxChanges) -> Sandbox:
         """Change all that is given, or nothing, and return the sandbox; Conflict when it has ended."""
-        refuse_what_is_not_offered(
-            NewSandbox(
-                shape="",
-                auto_pause_after_seconds=changes.auto_pause_after_seconds,
-            )
-        )
         sandbox = await self._store.change(self._store.find(user.id, ref).id, changes)
         self._machines.record(sandbox)
         log.info("sandbox changed", sandbox=sandbox.id, **asdict(changes))

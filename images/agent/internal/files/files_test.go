@@ -118,16 +118,16 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 	_ = os.Symlink("loop", d+"/loop")
 	_ = os.WriteFile(d+"/file", nil, 0o644)
 	for path, code := range map[string]string{
-		d:                             "is_directory",
-		d + "/":                       "is_directory",
-		d + "/..":                     "is_directory",
-		d + "/pipe":                   "not_regular",
-		d + "/loop":                   "bad_path",
-		d + "/file/below":             "not_found",
-		"relative":                    "bad_path",
-		"":                            "bad_path",
-		"/dev/null":                   "not_regular",
-		"/proc/sys/kernel/hostname":   "not_regular",
+		d:                                  "is_directory",
+		d + "/":                            "is_directory",
+		d + "/..":                          "is_directory",
+		d + "/pipe":                        "not_regular",
+		d + "/loop":                        "bad_path",
+		d + "/file/below":                  "not_found",
+		"relative":                         "bad_path",
+		"":                                 "bad_path",
+		"/dev/null":                        "not_regular",
+		"/proc/sys/kernel/hostname":        "not_regular",
 		d + "/" + strings.Repeat("x", 300): "bad_path",
 	} {
 		if h := write(t, request{Path: path}, "x"); h.Code != code {

@@ -123,4 +123,3 @@ func (m *Mux) sendEncoded(stream *Stream, wire []byte) bool {
 	_, _ = m.port.Write(wire)
 	return true
 }
-

@@ -73,7 +73,6 @@ def test_a_bare_wish_gets_every_default(drafts: Drafts) -> None:
         ({"host_id": "host-b"}, "host_id", "this host is host-a"),
         ({"egress": ("https://example.org",)}, "egress", "names a protocol"),
         ({"disks": ("data",)}, "disks", "does not offer disks yet"),
-        ({"auto_pause_after_seconds": 60}, "auto_pause_after_seconds", "does not offer auto_pause"),
         ({"node_selector": {"a": "b"}}, "node_selector", "does not offer node_selector yet"),
     ],
 )

@@ -1,0 +1,192 @@
+"""Pause, resume and fork of real guests: nothing is lost, and no copy is mistaken for its original."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.vm.engine import Box, LiveEngine, wait_for
+
+ETH_P_ALL = 3
+
+
+@pytest.fixture
+def sleeper(engine: LiveEngine) -> Iterator[Box]:
+    box = engine.create(name="sleeper", envs={"COLOUR": "red"})
+    yield box
+    box.destroy()
+
+
+def pause(box: Box) -> None:
+    answer = box.engine.http.post(f"/v1/sandboxes/{box.id}/pause")
+    assert answer.status_code == 202
+    assert answer.headers["x-poll-after"]
+    reach(box, "paused")
+
+
+def resume(box: Box, query: str = "") -> None:
+    assert box.engine.http.post(f"/v1/sandboxes/{box.id}/resume{query}").status_code == 202
+    reach(box, "running")
+
+
+def reach(box: Box, state: str) -> None:
+    wait_for(lambda: box.engine.rows()[box.id] == state, 60, f"it is not {state}: {box.engine.rows()[box.id]}")
+
+
+def fork(box: Box, **wanted: object) -> Box:
+    return Box(box.engine, box.engine.call("POST", f"/v1/sandboxes/{box.id}/fork", wanted))
+
+
+def test_memory_disk_and_processes_go_on_and_the_clock_is_right(engine: LiveEngine, sleeper: Box) -> None:
+    path = f"/v1/sandboxes/{sleeper.id}"
+    script = "exec 3>/root/open; n=0; while true; do n=$((n+1)); echo $n >/dev/shm/n; echo $n >&3; sleep 0.1; done"
+    process = engine.call("POST", f"{path}/processes", {"cmd": "/bin/sh", "args": ["-c", script]})
+    wait_for(lambda: sleeper.exec("cat", "/dev/shm/n")["stdout"], 10, "it does not count")
+    before = int(sleeper.sh("cat /dev/shm/n"))
+    pause(sleeper)
+    assert sleeper.id not in engine.machines()
+    assert engine.http.post(f"{path}/pause").status_code == 200
+    refused = engine.http.post(f"{path}/exec", json={"cmd": "true"})
+    assert (refused.status_code, refused.json()["data"].split(";")[0]) == (409, "sandbox is paused")
+    time.sleep(1)
+    resume(sleeper)
+
+    assert int(sleeper.sh("cat /dev/shm/n")) >= before
+    wait_for(lambda: int(sleeper.sh("tail -n 1 /root/open")) > before + 3, 10, "it does not go on")
+    assert engine.call("GET", f"{path}/processes/{process['process_id']}")["state"] == "running"
+    begun = time.time()
+    guest = float(sleeper.sh("date +%s"))
+    assert begun - 1.5 < guest < time.time() + 1
+    assert sleeper.sh("nc -w 3 169.254.77.1 53 </dev/null && echo reached") == "reached\n"
+    assert engine.http.post(f"{path}/resume").status_code == 200
+    view = sleeper.view()
+    assert view["paused_at"] < view["last_resumed_at"]
+
+
+def identity(box: Box) -> dict[str, str]:
+    """Return what must differ between a sandbox and its forks."""
+    return {
+        "random": box.sh("head -c 16 /dev/urandom | od -An -tx1"),
+        "machine-id": box.sh("cat /etc/machine-id 2>/dev/null || echo none"),
+        "hostname": box.sh("hostname"),
+        "mac": box.sh("cat /sys/class/net/eth0/address"),
+        "ip": box.sh("ip -4 -o address show eth0"),
+        "boot": box.view()["ip"],
+    }
+
+
+def test_forks_are_others_and_nothing_of_their_source_reaches_the_network(engine: LiveEngine, sleeper: Box) -> None:
+    sleeper.sh("echo parent >/root/kept; echo memory >/dev/shm/kept")
+    parent = identity(sleeper)
+    pause(sleeper)
+    with Sniffer() as sniffer:
+        forks = [fork(sleeper), fork(sleeper, envs={"SHADE": "blue"})]
+        for one in forks:
+            reach(one, "running")
+        known = [identity(one) for one in forks]
+        for one in forks:
+            one.exec("nc", "-w", "1", "169.254.77.1", "53")
+        taps = {sniffer.tap_of(one["mac"].strip()) for one in known}
+        foreign = sniffer.frames(taps, mac=parent["mac"].strip(), ip=sleeper.row["ip"])
+    resume(sleeper)
+
+    for key in ("random", "hostname", "mac", "ip", "boot"):
+        assert len({parent[key], known[0][key], known[1][key]}) == 3, key
+    assert foreign == []
+    assert [one.sh("cat /root/kept /dev/shm/kept") for one in forks] == ["parent\nmemory\n"] * 2
+    forks[0].sh("echo child >/root/kept")
+    assert (forks[1].sh("cat /root/kept"), sleeper.sh("cat /root/kept")) == ("parent\n", "parent\n")
+    sleeper.sh("echo later >/root/new")
+    assert forks[1].exec("cat", "/root/new")["exit_code"] != 0
+    view = forks[1].view()
+    assert view["forked_from"] == sleeper.id
+    assert view["envs"] == ["SHADE"]
+    assert view["fork_receipt"]
+    for one in forks:
+        one.destroy()
+
+
+def test_a_fork_may_stay_paused_and_a_running_source_is_refused(engine: LiveEngine, sleeper: Box) -> None:
+    refused = engine.http.post(f"/v1/sandboxes/{sleeper.id}/fork", json={})
+    assert (refused.status_code, "sandbox is running" in refused.text) == (409, True)
+    pause(sleeper)
+    child = fork(sleeper, start_paused=True)
+    reach(child, "paused")
+    resume(child)
+
+    assert child.sh("hostname").strip() == child.view()["name"]
+    child.destroy()
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut"])
+def test_a_damaged_image_is_refused_and_the_disk_can_be_booted(engine: LiveEngine, sleeper: Box, damage: str) -> None:
+    sleeper.sh("echo precious >/root/kept; sync")
+    pause(sleeper)
+    memory = engine.state / "snapshots" / sleeper.id / "memory"
+    _damage(memory, damage)
+    engine.http.post(f"/v1/sandboxes/{sleeper.id}/resume")
+    wait_for(lambda: engine.rows()[sleeper.id] not in ("resuming", "paused") or sleeper.view().get("reason"), 60, "?")
+
+    view = sleeper.view()
+    assert view["status"] in ("error", "paused")
+    assert "cold" in str(view.get("reason")), view
+    resume(sleeper, "?cold=true")
+    assert sleeper.sh("cat /root/kept") == "precious\n"
+
+
+def _damage(memory: Path, how: str) -> None:
+    if how == "cut":
+        with memory.open("r+b") as file:
+            file.truncate(memory.stat().st_size // 2)
+        return
+    with memory.open("r+b") as file:
+        file.seek(memory.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+class Sniffer:
+    """Every frame of every interface in this namespace, with the interface it was on."""
+
+    def __enter__(self) -> Sniffer:
+        self._seen: list[tuple[str, bytes]] = []
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self._socket.settimeout(0.2)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                frame, address = self._socket.recvfrom(2048)
+            except TimeoutError:
+                continue
+            self._seen.append((str(address[0]), frame))
+
+    def tap_of(self, mac: str) -> str:
+        """Return the interface on which frames of this MAC were seen."""
+        source = bytes.fromhex(mac.replace(":", ""))
+        return next(name for name, frame in self._seen if frame[6:12] == source)
+
+    def frames(self, taps: set[str], *, mac: str, ip: Any) -> list[tuple[str, bytes]]:
+        """Return frames on *taps* that come from a MAC or an IPv4 address."""
+        source, address = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(str(ip))
+        return [
+            (name, frame)
+            for name, frame in self._seen
+            if name in taps and (frame[6:12] == source or (frame[12:14] == b"\x08\x00" and frame[26:30] == address))
+        ]
