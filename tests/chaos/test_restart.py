@@ -81,7 +81,9 @@ def test_a_machine_that_dies_while_it_boots_fails_its_create_at_once(engine: Liv
     thread.join(20)
     assert not thread.is_alive()
     assert answers[0].status_code == 500
-    assert "ended by itself while it booted" in answers[0].json()["data"]
+    # On a busy host libvirt may still be at its own part of the start.
+    said = answers[0].json()["data"]
+    assert "ended by itself while it booted" in said or "was not started" in said
     assert engine.discrepancies() == []
 
 

@@ -53,7 +53,7 @@ def test_without_a_name_one_is_made_up(engine: LiveEngine) -> None:
         ({"shape": "s-1vcpu-256mb", "disk_mib": 1}, "disk_mib", "smaller than the image busybox:1"),
         ({"shape": "s-1vcpu-256mb", "envs": {"1BAD": "x"}}, "envs", "no variable name"),
         ({"shape": "s-1vcpu-256mb", "envs": {"BIG": "x" * 5000}}, "envs", "longer than 4096 bytes"),
-        ({"shape": "s-1vcpu-256mb", "egress": ["example.org"]}, "egress", "does not offer egress yet"),
+        ({"shape": "s-1vcpu-256mb", "egress": ["https://example.org"]}, "egress", "names a protocol"),
         ({"shape": "s-1vcpu-256mb", "region": "mars"}, "region", "unknown region: mars"),
     ],
 )

@@ -73,20 +73,30 @@ class Sandboxes:
         files = self._progress.require_ready()
         draft, base = self._drafts.draft(user, wanted)
         joined = self._networks.wanted(user, wanted.networks)
+        # A caller who goes away between the row and the work would leave a row that nobody works on.
+        begun = self._background.start(f"admit {draft.id}", self._begin(draft, base.path, files, joined))
+        task = await asyncio.shield(begun)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                state = self._store.get(draft.id).state
+                raise Conflict(f"sandbox is {state}", hint="it was removed meanwhile") from None
+            raise
+
+    async def _begin(
+        self, draft: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork]
+    ) -> asyncio.Task[Sandbox]:
+        """Commit the row and start the work."""
         async with self._admission:
             self._admit(draft)
             row = await self._store.insert(
                 draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
             )
-        task = self._background.start(f"create {row.id}", self._bring_up(row, base.path, files, joined))
+        task = self._background.start(f"create {row.id}", self._bring_up(row, base, files, joined))
         self._creating[row.id] = task
         task.add_done_callback(lambda _: self._creating.pop(row.id, None))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise Conflict(f"sandbox is {self._store.get(row.id).state}", hint="it was removed meanwhile") from None
-            raise
+        return task
 
     async def get(self, user: User, ref: str) -> Sandbox:
         """Return one sandbox by id or name."""
