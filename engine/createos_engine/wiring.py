@@ -211,7 +211,7 @@ def _assemble(
     pauses = Pauses(store, machines, network, snapshots, layers, locks, background, progress, settings, steps)
     resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
     ingress = Ingress(store, guests, resumes.begin, settings, paths.ingress)
-    forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, background, steps)
+    forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, steps)
     agents.on_connected(SelfRequests(store, sandboxes, pauses, background).connected)
     keep = timedelta(seconds=settings.keep_destroyed_s)
     accounts = Accounts(AccountStore(database))

@@ -73,8 +73,12 @@ def test_a_signal_ends_the_command_and_the_engine(number: signal.Signals, tmp_pa
         assert it.wait(60) == 128 + number
 
 
+# Everything of the contract that the SDK has a method for.
+TOPICS = ("", "_networks", "_egress", "_people", "_processes", "_snapshots", "_templates")
+
+
 def test_the_official_sdk_works_against_it() -> None:
-    files = [str(REPOSITORY / f"tests/contract/test_sdk{topic}.py") for topic in ("", "_networks")]
+    files = [str(REPOSITORY / f"tests/contract/test_sdk{topic}.py") for topic in TOPICS]
 
     done = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 import structlog
 
 from createos_engine.errors import Conflict, EngineError
-from createos_engine.services.background import Background
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.layers import Layers
 from createos_engine.services.locks import SandboxLocks
@@ -41,7 +40,6 @@ class Forks:
         resumes: Resumes,
         drafts: Drafts,
         locks: SandboxLocks,
-        background: Background,
         steps: Steps,
     ) -> None:
         self._store = store
@@ -52,7 +50,6 @@ class Forks:
         self._resumes = resumes
         self._drafts = drafts
         self._locks = locks
-        self._background = background
         self._steps = steps
 
     async def fork(self, user: User, ref: str, wanted: NewFork) -> Sandbox:
@@ -73,17 +70,17 @@ class Forks:
 
     async def of_snapshot(self, draft: Sandbox, snapshot: Snapshot, wanted: NewFork) -> Sandbox:
         """Begin a fork of a snapshot that stays where it is until this has returned."""
-        child = await self._store.insert(
-            draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
-        )
-        async with self._locks.hold(child.id):
+        async with self._locks.hold(draft.id):
+            child = await self._store.insert(
+                draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
+            )
             self._steps.reach(Step.FORK_INTENDED)
             try:
                 await self._make(child, snapshot)
             except EngineError as exc:
                 await self._store.move(child.id, State.ERROR, StateChange(reason=f"the fork failed: {exc.reason}"))
                 raise
-        self._background.start(f"fork {child.id}", self._go_on(child, wanted))
+            await self._go_on(child, wanted)
         return child
 
     async def _make(self, child: Sandbox, snapshot: Snapshot) -> None:
@@ -102,9 +99,9 @@ class Forks:
             await self._resumes.begin(child)
         except EngineError as exc:
             said = StateChange(reason=f"the fork could not be resumed: {exc.sentence}", has_memory=True)
+            log.warning("fork not resumed", sandbox=child.id, reason=exc.reason)
             with suppress(Conflict):  # it is being destroyed meanwhile
                 await self._store.move(child.id, State.ERROR, said)
-            raise
         finally:
             self._steps.reach(Step.FORK_READY)
 
@@ -114,9 +111,19 @@ class Forks:
             sandbox = self._store.get(sandbox_id)
             if sandbox.state is State.FORKING:
                 await self._machines.remove(sandbox)
-                reason = "createosd was stopped while the fork was being made; resume it, or remove it and fork again"
-                said = StateChange(reason=reason, has_memory=self._snapshots.saved(sandbox_id))
-                await self._store.move(sandbox_id, State.ERROR, said)
+                whole = await self._completed(sandbox)
+                way_out = "resume it, or remove it and fork again" if whole else "remove it and fork again"
+                reason = f"createosd was stopped while the fork was being made; {way_out}"
+                await self._store.move(sandbox_id, State.ERROR, StateChange(reason=reason, has_memory=whole))
+
+    async def _completed(self, child: Sandbox) -> bool:
+        """Make the disk of a fork that has its memory, and tell whether it has. Nothing was written to it yet."""
+        if not self._snapshots.saved(child.id):
+            return False
+        await self._machines.erase(child.id)
+        self._machines.make_directory(child)
+        await self._layers.start_over(child.id, self._snapshots.open(child.id).layer)
+        return True
 
 
 def _require_paused(source: Sandbox) -> None:

@@ -80,7 +80,7 @@ class Pauses:
                 self._steps.reach(Step.PAUSE_PREPARED)
                 await self._machines.save(sandbox.id, to)
             except EngineError as exc:
-                await self._stay_running(sandbox, exc.reason)
+                await self._settle(sandbox, exc.reason)
                 raise
             self._steps.reach(Step.PAUSE_SAVED)
             await self._finish(sandbox)
@@ -102,30 +102,33 @@ class Pauses:
             log.info("sandbox paused", sandbox=sandbox.id)
         self._steps.reach(Step.PAUSE_DONE)
 
-    async def _stay_running(self, sandbox: Sandbox, reason: str) -> None:
-        """Take a machine back that could not be saved; one that has ended meanwhile is an error."""
-        self._snapshots.discard_partial(sandbox.id)
-        log.warning("sandbox not paused", sandbox=sandbox.id, reason=reason)
-        with suppress(Conflict):
-            if await self._machines.running(sandbox.id):
-                await self._machines.go_on(sandbox, deadline_s=RECONNECT_DEADLINE_S)
-                said = StateChange(reason=f"it could not be paused: {reason}", auto_paused=False)
+    async def _settle(self, sandbox: Sandbox, reason: str) -> None:
+        """End a pause that went wrong: a machine that lives goes on, a memory that was saved whole is kept.
+
+        What was written is thrown away only once the machine is known to go on without it.
+        """
+        log.warning("pause went wrong", sandbox=sandbox.id, reason=reason)
+        if await self._machines.running(sandbox.id):
+            await self._machines.go_on(sandbox, deadline_s=RECONNECT_DEADLINE_S)
+            self._snapshots.discard_partial(sandbox.id)
+            said = StateChange(reason=f"it could not be paused: {reason}", auto_paused=False)
+            with suppress(Conflict):
                 await self._store.move(sandbox.id, State.RUNNING, said)
-            else:
-                await self._machines.remove(sandbox)
-                said = StateChange(reason=f"its machine ended while it was being paused: {reason}")
+        elif self._snapshots.saved(sandbox.id):
+            await self._finish(sandbox)
+        else:
+            self._snapshots.discard_partial(sandbox.id)
+            await self._machines.remove(sandbox)
+            said = StateChange(reason=f"its machine ended while it was being paused: {reason}")
+            with suppress(Conflict):
                 await self._store.move(sandbox.id, State.ERROR, said)
 
     async def recover(self, sandbox_id: str) -> None:
         """Finish a pause that a dead daemon left half done, or undo it: nothing that was saved whole is lost."""
         async with self._locks.hold(sandbox_id):
             sandbox = self._store.get(sandbox_id)
-            if sandbox.state is not State.PAUSING:
-                return
-            if await self._machines.running(sandbox_id) or not self._snapshots.saved(sandbox_id):
-                await self._stay_running(sandbox, "createosd was stopped meanwhile")
-            else:
-                await self._finish(sandbox)
+            if sandbox.state is State.PAUSING:
+                await self._settle(sandbox, "createosd was stopped meanwhile")
 
     async def tidy(self, sandbox_id: str) -> None:
         """Flatten the disk of a paused sandbox when the chain below it is long."""

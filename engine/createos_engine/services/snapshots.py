@@ -158,4 +158,4 @@ def _files(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise HostFailed(f"{doing}: {exc.strerror}", hint="createosd df says what takes the space") from exc
+        raise HostFailed(f"{doing}: {exc.strerror}", hint="free some space in the state directory") from exc

@@ -35,12 +35,6 @@ class Step(StrEnum):
     FORK_LINKED = "fork.linked"
     FORK_DISK = "fork.disk"
     FORK_READY = "fork.ready"
-    GOLDEN_BOOTED = "golden.booted"
-    GOLDEN_SAVED = "golden.saved"
-    GOLDEN_PUBLISHED = "golden.published"
-    GOLDEN_DONE = "golden.done"
-    GOLDEN_LINKED = "golden.linked"
-    GOLDEN_RESTORED = "golden.restored"
 
 
 class Steps:
