@@ -145,10 +145,16 @@ class Running:
         return self.finished is not None
 
     def kill(self, number: signal.Signals) -> None:
-        """Signal the group of the process, or of what runs on its terminal."""
+        """Signal the group of the process, or of what runs on its terminal.
+
+        A terminal that nobody has taken yet has group 0, which to killpg means the tests themselves.
+        """
         with suppress(ProcessLookupError):
             group = os.tcgetpgrp(self.terminal) if self.terminal is not None else self.process.pid
-            os.killpg(group, number)
+            if group > 0:
+                os.killpg(group, number)
+            else:
+                self.process.send_signal(number)
 
 
 class FakeProcesses:
