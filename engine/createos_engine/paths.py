@@ -13,7 +13,7 @@ state_dir/                     0711: QEMU's user must pass through, nobody else 
 │   └── manifest.json          enough to bring the sandbox back without the database (0600)
 ├── snapshots/                 0700: machines that were stopped with all they had in memory
 │   ├── <id>.partial/          one that is being written
-│   └── <id>/                  of a sandbox (its id), a checkpoint (cp-…) or a golden snapshot (golden-…)
+│   └── <id>/                  of a sandbox, by its id
 │       ├── memory             libvirt's save image; forks of one source share it as hard links
 │       └── manifest.json      what belongs to it: disk, digests, and what it can be restored with
 ├── layers/<id>.qcow2          0710, of QEMU's group: frozen disks, which overlays and snapshots stand on

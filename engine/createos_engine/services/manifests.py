@@ -41,7 +41,7 @@ class Needs:
 class Snapshot:
     """A memory image and what belongs to it. `layer` is the frozen disk, empty while that is the sandbox's own overlay.
 
-    `facts` are for people and for golden snapshots: kernel, initramfs, agent, when it was made, its key.
+    `facts` are for people: kernel, initramfs, when it was made.
     """
 
     id: str

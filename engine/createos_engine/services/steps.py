@@ -1,4 +1,4 @@
-"""The moments of pause, resume, fork and golden snapshots between which a crash makes a difference.
+"""The moments of pause, resume and fork between which a crash makes a difference.
 
 Each is reached by a line of code; a test kills the engine at every one of them and looks at what the next start makes
 of it.
