@@ -77,6 +77,7 @@ def test_a_signal_ends_the_command_and_the_engine(number: signal.Signals, tmp_pa
 TOPICS = ("", "_networks", "_egress", "_people", "_processes", "_snapshots", "_templates")
 
 
+@pytest.mark.timeout(600)
 def test_the_official_sdk_works_against_it() -> None:
     files = [str(REPOSITORY / f"tests/contract/test_sdk{topic}.py") for topic in TOPICS]
 
