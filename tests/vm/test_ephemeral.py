@@ -34,7 +34,7 @@ def _leaves_no_trace() -> object:
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     argv = [*CREATEOSD, "--", *command]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=170)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=570)
 
 
 def test_the_exit_code_is_the_commands_and_it_finds_the_engine() -> None:
