@@ -9,7 +9,6 @@ kernel is a way out.
 from __future__ import annotations
 
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -188,8 +187,3 @@ def _remove_cgroups(name: str) -> None:
                     inner.rmdir()
         with suppress(OSError):
             place.rmdir()
-
-
-def discard_storage(cache: Cache) -> None:
-    """Throw the prepared images away; the next build prepares those that it needs."""
-    shutil.rmtree(cache.root / "buildah", ignore_errors=True)

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-from types import TracebackType
-
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from createos_netconfig import sysctl
 from createos_netconfig.errors import NetconfigError
-from createos_netconfig.links import netlink_errors
-from createos_netconfig.names import Instance
+from createos_netconfig.netlink import Netlink, netlink_errors
 from createos_netconfig.segments import MTU, Port, Segment
 from createos_netconfig.tap import make_tap
 
 
-class Bridges:
-    """The bridges of one instance in the network namespace it is used in. `async with` opens and closes netlink."""
-
-    def __init__(self, instance: Instance) -> None:
-        self._instance = instance
-        self._netlink = AsyncIPRoute()
-
-    async def __aenter__(self) -> Bridges:
-        await self._netlink.setup_endpoint()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._netlink.close()
+class Bridges(Netlink):
+    """The bridges of one instance and their ports."""
 
     async def add_bridge(self, segment: Segment) -> None:
         """Make a bridge that forwards at once and knows no neighbours, groups or addresses; one there is kept."""
@@ -74,22 +54,6 @@ class Bridges:
 
     async def there(self) -> tuple[frozenset[int], frozenset[int]]:
         """Return the slots of this instance's bridges and of its ports."""
-        with netlink_errors("the interfaces could not be listed"):
-            names = [str(link.get("ifname")) async for link in await self._netlink.get_links()]
+        names = await self._names()
         bridges, ports = map(self._instance.bridge_slot, names), map(self._instance.port_slot, names)
         return frozenset(filter(None, bridges)), frozenset(filter(None, ports))
-
-    async def _remove(self, name: str) -> None:
-        with netlink_errors(f"{name} could not be removed"):
-            index = await self._index(name)
-            if index is None:
-                return
-            try:
-                await self._netlink.link("del", index=index)
-            except NetlinkError as exc:
-                if exc.code != errno.ENODEV:
-                    raise
-
-    async def _index(self, interface: str) -> int | None:
-        found = await self._netlink.link_lookup(ifname=interface)
-        return int(found[0]) if found else None

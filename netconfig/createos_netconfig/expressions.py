@@ -58,11 +58,6 @@ def jump(chain: str) -> Expression:
     return {"jump": {"target": chain}}
 
 
-def verdict_of(key: Expression, verdicts: str) -> Expression:
-    """Do what a verdict map says for a key, nothing when it has none."""
-    return {"vmap": {"key": key, "data": f"@{verdicts}"}}
-
-
 def set_mark(left: Expression, value: int) -> Expression:
     """Write a number into the mark of a packet (meta) or of its flow (ct)."""
     return {"mangle": {"key": left, "value": value}}

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
-from types import TracebackType
 
-from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from createos_netconfig import sysctl
 from createos_netconfig.addresses import GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6, Endpoint
 from createos_netconfig.errors import NetconfigError
-from createos_netconfig.names import Instance
+from createos_netconfig.netlink import Netlink, netlink_errors
 from createos_netconfig.tap import make_tap
 
 # linux/if_addr.h, linux/rtnetlink.h
@@ -24,24 +20,8 @@ _HOST_BITS = {4: 32, 6: 128}
 _LINK_LOCAL_BITS = 64
 
 
-class Links:
-    """The taps of one instance in the network namespace it is used in. `async with` opens and closes netlink.
-
-    Needs the event loop of asyncio itself: uvloop refuses netlink sockets.
-    """
-
-    def __init__(self, instance: Instance) -> None:
-        self._instance = instance
-        self._netlink = AsyncIPRoute()
-
-    async def __aenter__(self) -> Links:
-        await self._netlink.setup_endpoint()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._netlink.close()
+class Links(Netlink):
+    """The taps of one instance, each the way out of one sandbox."""
 
     async def enable_loopback(self) -> None:
         """Bring lo up; in a new network namespace it is down."""
@@ -102,15 +82,7 @@ class Links:
         """Remove a tap of this instance with its addresses and routes; one that is gone already is fine."""
         if not self._instance.owns(interface):
             raise NetconfigError(f"{interface} is no interface of instance {self._instance.id}")
-        with netlink_errors(f"{interface} could not be removed"):
-            index = await self._index(interface)
-            if index is None:
-                return
-            try:
-                await self._netlink.link("del", index=index)
-            except NetlinkError as exc:
-                if exc.code != errno.ENODEV:
-                    raise
+        await self._remove(interface)
 
     async def taps(self) -> frozenset[str]:
         """Return the names of this instance's taps that are sandboxes' ways out."""
@@ -118,18 +90,12 @@ class Links:
 
     async def tagged(self) -> frozenset[str]:
         """Return the names of all interfaces of this instance: taps, bridges and their ports."""
-        with netlink_errors("the interfaces could not be listed"):
-            names = [str(link.get("ifname")) async for link in await self._netlink.get_links()]
-        return frozenset(name for name in names if self._instance.tags(name))
+        return frozenset(name for name in await self._names() if self._instance.tags(name))
 
     async def _set_mac(self, interface: str) -> None:
         """Give the host's end the address that guests know it by."""
         index = await self._index(interface)
         await self._netlink.link("set", index=index, address=GATEWAY_MAC)
-
-    async def _index(self, interface: str) -> int | None:
-        found = await self._netlink.link_lookup(ifname=interface)
-        return int(found[0]) if found else None
 
     async def _up(self, interface: str) -> int:
         index = await self._index(interface)
@@ -157,12 +123,3 @@ class Links:
     async def _oif(self, address: IPv4Address | IPv6Address) -> int | None:
         routes = await self._netlink.route("get", dst=str(address))
         return next((route.get("oif") for route in routes), None)
-
-
-@contextmanager
-def netlink_errors(doing: str) -> Iterator[None]:
-    """Turn what the kernel refuses into NetconfigError, once."""
-    try:
-        yield
-    except NetlinkError as exc:
-        raise NetconfigError(f"{doing}: {exc}") from exc

@@ -80,10 +80,6 @@ class Book:
         """Return what is in the kernel because of this book."""
         return set(self._until)
 
-    def names_of(self, address: Address) -> list[str]:
-        """Return the names that brought in an address."""
-        return sorted({name for (held, _), names in self._until.items() if held == address for name in names})
-
 
 class Member:
     """A sandbox that is let out under rules."""

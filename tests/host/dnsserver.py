@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import selectors
 import socket
 import struct
-import threading
 from typing import Any
 
 import dns.flags
@@ -13,11 +11,13 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from tests.host.answering import Answering
+
 Records = dict[str, list[str]]
 _MOST_UDP_BYTES = 1232
 
 
-class DnsServer:
+class DnsServer(Answering):
     """`records` are lines such as `A 203.0.113.10` by name; CNAMEs are followed. `asked` keeps the questions."""
 
     def __init__(self, records: Records) -> None:
@@ -25,11 +25,7 @@ class DnsServer:
         self.asked: list[str] = []
         self.silent = False
         self.ttl_s = 300
-        self._selector = selectors.DefaultSelector()
-        self._wake, self._awake = socket.socketpair()
-        self._selector.register(self._awake, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._serve, name="dns")
-        self._thread.start()
+        super().__init__()
 
     def listen(self, address: str) -> None:
         """Answer on an address of the namespace this thread is in."""
@@ -39,26 +35,12 @@ class DnsServer:
             server.bind((address, 53))
             if kind == socket.SOCK_STREAM:
                 server.listen(16)
-            self._selector.register(server, selectors.EVENT_READ)
+            self.keep(server)
 
-    def close(self) -> None:
-        self._wake.close()
-        self._thread.join()
-        for key in list(self._selector.get_map().values()):
-            key.fileobj.close()  # type: ignore[union-attr]
-        self._selector.close()
-
-    def _serve(self) -> None:
-        while True:
-            for key, _ in self._selector.select():
-                if key.fileobj is self._awake:
-                    return
-                self._handle(key.fileobj)
-
-    def _handle(self, server: Any) -> None:
+    def _answer(self, server: Any) -> None:
         if server.type == socket.SOCK_DGRAM:
             wire, peer = server.recvfrom(4096)
-            answer = self._answer(wire)
+            answer = self._reply(wire)
             if answer is not None and len(answer.to_wire(max_size=65535)) > _MOST_UDP_BYTES:
                 answer.answer.clear()
                 answer.flags |= dns.flags.TC
@@ -69,12 +51,12 @@ class DnsServer:
         with connection:
             connection.settimeout(2)
             (length,) = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))
-            answer = self._answer(connection.recv(length, socket.MSG_WAITALL))
+            answer = self._reply(connection.recv(length, socket.MSG_WAITALL))
             if answer is not None:
                 wire = answer.to_wire(max_size=65535)
                 connection.sendall(struct.pack("!H", len(wire)) + wire)
 
-    def _answer(self, wire: bytes) -> dns.message.Message | None:
+    def _reply(self, wire: bytes) -> dns.message.Message | None:
         question = dns.message.from_wire(wire)
         if self.silent:
             return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import selectors
 import socket
-import threading
 from typing import Any
+
+from tests.host.answering import Answering
 
 REFUSED, PROHIBITED, SILENCE = "refused", "prohibited", "silence"
 _OUTCOMES = {
@@ -19,16 +19,12 @@ _OUTCOMES = {
 _PATIENCE_S = 3.0
 
 
-class Servers:
+class Servers(Answering):
     """Answers every TCP connection and UDP datagram with the address it came from, in a thread of its own."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._wake, self._awake = socket.socketpair()
-        self._selector.register(self._awake, selectors.EVENT_READ)
         self.seen: list[str] = []
-        self._thread = threading.Thread(target=self._serve, name="servers")
-        self._thread.start()
+        super().__init__()
 
     def listen(self, address: str, port: int) -> None:
         """Answer TCP and UDP on an address of the namespace this thread is in."""
@@ -41,21 +37,7 @@ class Servers:
             server.bind(socket.getaddrinfo(address, port, family, kind)[0][4])
             if kind == socket.SOCK_STREAM:
                 server.listen(64)
-            self._selector.register(server, selectors.EVENT_READ)
-
-    def close(self) -> None:
-        self._wake.close()
-        self._thread.join()
-        for key in list(self._selector.get_map().values()):
-            key.fileobj.close()  # type: ignore[union-attr]
-        self._selector.close()
-
-    def _serve(self) -> None:
-        while True:
-            for key, _ in self._selector.select():
-                if key.fileobj is self._awake:
-                    return
-                self._answer(key.fileobj)
+            self.keep(server)
 
     def _answer(self, server: Any) -> None:
         if server.type == socket.SOCK_DGRAM:

@@ -16,53 +16,29 @@ from createos_netconfig.rules import parse
 
 from tests.host.egresslab import (
     ALLOWED_V4,
-    ALLOWED_V6,
     FORBIDDEN_V4,
-    FORBIDDEN_V6,
     OTHER_V4,
     SHARED_V4,
     EgressLab,
     lookup,
 )
-from tests.host.netlab import POOL, UPLINK_V4, UPLINK_V6, Guest
+from tests.host.egresstries import OTHER_PORT, PORT, answering, passes, reasons, tries, usual_box
+from tests.host.netlab import POOL, Guest
 from tests.host.netserver import PROHIBITED, REFUSED, SILENCE, ask
 from tests.host.talk import Talk
 
 pytestmark = pytest.mark.root
 
-PORT, OTHER_PORT = 8080, 9090
-_EVERYWHERE = (ALLOWED_V4, FORBIDDEN_V4, SHARED_V4, OTHER_V4, ALLOWED_V6, FORBIDDEN_V6)
-
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[EgressLab]:
-    with ExitStack() as closing:
-        lab = EgressLab(closing)
-        with lab.internet.entered():
-            for address in _EVERYWHERE:
-                for port in (PORT, OTHER_PORT, 53, 853, 443):
-                    lab.servers.listen(address, port)
+    with answering() as lab:
         yield lab
 
 
 @pytest.fixture(scope="module")
 def box(world: EgressLab) -> Guest:
-    return world.box(
-        1, ALLOWED_V4, f"{OTHER_V4}:{PORT}", f"{SHARED_V4}/31:{PORT}", f"[{ALLOWED_V6}]:{PORT}", "allowed.test"
-    )
-
-
-def tries(guest: Guest, address: str, port: int = PORT) -> tuple[str, str]:
-    with guest.namespace.entered():
-        return ask("tcp", address, port), ask("udp", address, port)
-
-
-def passes(guest: Guest, address: str, port: int = PORT) -> bool:
-    return set(tries(guest, address, port)) == {UPLINK_V6 if ":" in address else UPLINK_V4}
-
-
-def reasons(world: EgressLab, guest: Guest) -> set[tuple[Reason, str, int]]:
-    return {(each.reason, each.target, each.port) for each in world.firewall.refused(guest.endpoint)}
+    return usual_box(world)
 
 
 @pytest.mark.matrix("an established connection across an unrelated change", "rule change", succeeds=True)

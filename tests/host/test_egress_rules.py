@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 from createos_netconfig.reasons import Reason
@@ -21,44 +20,22 @@ from tests.host.egresslab import (
     EgressLab,
     lookup,
 )
+from tests.host.egresstries import OTHER_PORT, PORT, answering, passes, reasons, tries, usual_box
 from tests.host.netlab import METADATA, PRIVATE_SERVER_V4, UPLINK_V4, UPLINK_V6, Guest
-from tests.host.netserver import PROHIBITED, REFUSED, ask
+from tests.host.netserver import PROHIBITED, REFUSED
 
 pytestmark = pytest.mark.root
-
-PORT, OTHER_PORT = 8080, 9090
-_EVERYWHERE = (ALLOWED_V4, FORBIDDEN_V4, SHARED_V4, OTHER_V4, ALLOWED_V6, FORBIDDEN_V6)
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[EgressLab]:
-    with ExitStack() as closing:
-        lab = EgressLab(closing)
-        with lab.internet.entered():
-            for address in _EVERYWHERE:
-                for port in (PORT, OTHER_PORT, 53, 853, 443):
-                    lab.servers.listen(address, port)
+    with answering() as lab:
         yield lab
 
 
 @pytest.fixture(scope="module")
 def box(world: EgressLab) -> Guest:
-    return world.box(
-        1, ALLOWED_V4, f"{OTHER_V4}:{PORT}", f"{SHARED_V4}/31:{PORT}", f"[{ALLOWED_V6}]:{PORT}", "allowed.test"
-    )
-
-
-def tries(guest: Guest, address: str, port: int = PORT) -> tuple[str, str]:
-    with guest.namespace.entered():
-        return ask("tcp", address, port), ask("udp", address, port)
-
-
-def passes(guest: Guest, address: str, port: int = PORT) -> bool:
-    return set(tries(guest, address, port)) == {UPLINK_V6 if ":" in address else UPLINK_V4}
-
-
-def reasons(world: EgressLab, guest: Guest) -> set[tuple[Reason, str, int]]:
-    return {(each.reason, each.target, each.port) for each in world.firewall.refused(guest.endpoint)}
+    return usual_box(world)
 
 
 @pytest.mark.matrix("a host by its address", "first packet", succeeds=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
 
-from createos_engine.api.requests import Lenient, Text, check_env
+from createos_engine.api.requests import Environment, Lenient, Text
 from createos_engine.process import NewProcess, ProcessSignal
 from createos_engine.words import Terminal
 
@@ -34,7 +34,7 @@ class ProcessRequest(Lenient):
     cmd: Text | None = None
     args: list[Text] | None = None
     cwd: Text | None = None
-    env: dict[Text, Text] | None = None
+    env: Environment | None = None
     pty: PtyRequest | None = None
 
     @field_validator("cwd")
@@ -43,11 +43,6 @@ class ProcessRequest(Lenient):
         if cwd and not cwd.startswith("/"):
             raise ValueError("cwd must be an absolute path, such as /srv/app")
         return cwd
-
-    @field_validator("env")
-    @classmethod
-    def _env_fits(cls, env: dict[str, str] | None) -> dict[str, str] | None:
-        return env and check_env(env)
 
     @model_validator(mode="after")
     def _something_runs(self) -> ProcessRequest:

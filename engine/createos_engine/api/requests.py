@@ -64,6 +64,17 @@ def check_keys(keys: list[str]) -> list[str]:
     return list(once)
 
 
+def _no_quota(quota: int) -> int:
+    if quota:
+        raise ValueError("the bandwidth quota cannot be set; leave it out")
+    return quota
+
+
+Environment = Annotated[dict[Text, Text], AfterValidator(check_env)]
+PublicKeys = Annotated[list[Text], AfterValidator(check_keys)]
+NoQuota = Annotated[StrictInt, AfterValidator(_no_quota)]
+
+
 class Lenient(BaseModel):
     """Unknown fields are ignored: older and newer clients send more (wire-api 5.1)."""
 
@@ -91,8 +102,8 @@ class CreateRequest(Lenient):
     rootfs: Text | None = None
     name: Text | None = None
     disk_mib: StrictInt | None = Field(None, ge=0, le=LARGEST_DISK_MIB)
-    ssh_pubkeys: list[Text] | None = None
-    envs: dict[Text, Text] | None = None
+    ssh_pubkeys: PublicKeys | None = None
+    envs: Environment | None = None
     ingress_enabled: StrictBool | None = None
     networks: list[NetworkRef] | None = None
     disks: list[DiskRef] | None = None
@@ -101,7 +112,7 @@ class CreateRequest(Lenient):
     region: Text | None = None
     host_id: Text | None = None
     node_selector: dict[Text, Text] | None = None
-    bandwidth_quota_bytes: StrictInt | None = None
+    bandwidth_quota_bytes: NoQuota | None = None
 
     @field_validator("shape")
     @classmethod
@@ -120,23 +131,6 @@ class CreateRequest(Lenient):
                 "a name has 1 to 63 characters of a-z, 0-9 and -, and begins and ends with a letter or digit"
             )
         return name
-
-    @field_validator("envs")
-    @classmethod
-    def _envs_fit(cls, envs: dict[str, str] | None) -> dict[str, str] | None:
-        return envs and check_env(envs)
-
-    @field_validator("ssh_pubkeys")
-    @classmethod
-    def _keys_are_keys(cls, keys: list[str] | None) -> list[str] | None:
-        return keys and check_keys(keys)
-
-    @field_validator("bandwidth_quota_bytes")
-    @classmethod
-    def _quota_is_not_settable(cls, quota: int | None) -> int | None:
-        if quota:
-            raise ValueError("the bandwidth quota cannot be set; leave it out")
-        return quota
 
     def meaning(self) -> NewSandbox:
         """Return what is wanted, as the services know it."""
@@ -190,7 +184,7 @@ class ExecRequest(Lenient):
     cmd: Text
     args: list[Text] | None = None
     stdin: StrictStr | None = None
-    env: dict[Text, Text] | None = None
+    env: Environment | None = None
     stream: StrictBool | None = None
 
     @field_validator("cmd")
@@ -199,11 +193,6 @@ class ExecRequest(Lenient):
         if not cmd:
             raise ValueError("cmd is required")
         return cmd
-
-    @field_validator("env")
-    @classmethod
-    def _env_fits(cls, env: dict[str, str] | None) -> dict[str, str] | None:
-        return env and check_env(env)
 
     def meaning(self) -> Command:
         """Return the command, as the services know it."""

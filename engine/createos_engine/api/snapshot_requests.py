@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import StrictBool, StrictInt, field_validator
+from pydantic import StrictBool
 
-from createos_engine.api.requests import Lenient, Text, check_env, check_keys
+from createos_engine.api.requests import Environment, Lenient, NoQuota, PublicKeys, Text
 from createos_engine.words import NewFork
 
 
@@ -12,28 +12,11 @@ class ForkRequest(Lenient):
     """POST /v1/sandboxes/{id}/fork; what is left out is inherited."""
 
     start_paused: StrictBool = False
-    ssh_pubkeys: list[Text] | None = None
+    ssh_pubkeys: PublicKeys | None = None
     egress: list[Text] | None = None
     ingress_enabled: StrictBool | None = None
-    envs: dict[Text, Text] | None = None
-    bandwidth_quota_bytes: StrictInt | None = None
-
-    @field_validator("envs")
-    @classmethod
-    def _envs_fit(cls, envs: dict[str, str] | None) -> dict[str, str] | None:
-        return envs and check_env(envs)
-
-    @field_validator("ssh_pubkeys")
-    @classmethod
-    def _keys_are_keys(cls, keys: list[str] | None) -> list[str] | None:
-        return keys and check_keys(keys)
-
-    @field_validator("bandwidth_quota_bytes")
-    @classmethod
-    def _quota_is_not_settable(cls, quota: int | None) -> int | None:
-        if quota:
-            raise ValueError("the bandwidth quota cannot be set; leave it out")
-        return quota
+    envs: Environment | None = None
+    bandwidth_quota_bytes: NoQuota | None = None
 
     def meaning(self) -> NewFork:
         """Return what is wanted, as the services know it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import structlog
 
@@ -94,20 +93,3 @@ class Layers:
         for top in tops:
             needed |= set(qcow2.chain(top))
         return tuple(sorted(path.stem for path in layers if path not in needed))
-
-    def users(self) -> dict[str, list[str]]:
-        """Return, for every layer, the ids of the sandboxes whose disks stand on it, near or far."""
-        found: dict[str, list[str]] = {path.stem: [] for path in self._paths.layers.glob("*.qcow2")}
-        for overlay in self._paths.sandboxes.glob("*/overlay.qcow2"):
-            for below in qcow2.chain(overlay):
-                if below.parent == self._paths.layers:
-                    found.setdefault(below.stem, []).append(overlay.parent.name)
-        return found
-
-
-def size_on_disk(path: Path) -> int:
-    """Return the bytes that a file takes, which for a sparse one are less than its length; 0 for one that is gone."""
-    try:
-        return path.lstat().st_blocks * 512
-    except OSError:
-        return 0

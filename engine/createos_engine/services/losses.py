@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 RECONNECT_DEADLINE_S = 15.0
 # A machine that ends takes its channel along; libvirt's word, which says why, comes a moment later.
 GRACE_S = 1.0
+# A guest that answers and then breaks the protocol, over and over, would be reconnected for ever.
+MOST_LOSSES, LOSSES_WITHIN_S = 5, 300.0
 
 
 class Losses:
@@ -44,6 +47,7 @@ class Losses:
         self._locks = locks
         self._background = background
         self._paths = paths
+        self._lost_at: dict[str, list[float]] = {}
 
     def machine_stopped(self, stopped: Stopped) -> None:
         """A machine of ours ended by itself."""
@@ -62,7 +66,7 @@ class Losses:
                 await self._fail(sandbox, reason)
 
     async def _reconnect(self, sandbox_id: str, reason: str) -> None:
-        """Try once more; a guest that breaks the protocol or does not answer is ended: it is of no use to anybody."""
+        """Connect again; a guest that does not answer, or is lost time and again, is ended: it is of no use."""
         await asyncio.sleep(GRACE_S)
         async with self._locks.hold(sandbox_id):
             sandbox = self._store.get(sandbox_id)
@@ -71,10 +75,22 @@ class Losses:
             if not await self._has_machine(sandbox):
                 await self._fail(sandbox, "its machine ended by itself")
                 return
+            if (times := self._count(sandbox_id)) > MOST_LOSSES:
+                minutes = f"{LOSSES_WITHIN_S / 60:g} minutes"
+                await self._fail(sandbox, f"its agent was lost {times} times within {minutes} (at last: {reason})")
+                return
             try:
                 await self._machines.adopt(sandbox, deadline_s=RECONNECT_DEADLINE_S)
             except GuestFailed as exc:
                 await self._fail(sandbox, f"its agent was lost ({reason}) and did not come back: {exc.reason}")
+
+    def _count(self, sandbox_id: str) -> int:
+        """Return how often an agent was lost of late, this time included."""
+        now = time.monotonic()
+        self._lost_at.setdefault(sandbox_id, []).append(now)
+        late = {each: [at for at in times if now - at < LOSSES_WITHIN_S] for each, times in self._lost_at.items()}
+        self._lost_at = {each: times for each, times in late.items() if times}
+        return len(self._lost_at.get(sandbox_id, ()))
 
     async def _has_machine(self, sandbox: Sandbox) -> bool:
         return self._machines.name(sandbox.id) in await self._hypervisor.running()
@@ -83,5 +99,6 @@ class Losses:
         lines = last_lines(self._paths.sandbox(sandbox.id).console)
         said = f"; the console ends with: {' | '.join(lines)}" if lines else ""
         await self._store.move(sandbox.id, State.ERROR, StateChange(reason=f"{reason}{said}"))
+        self._lost_at.pop(sandbox.id, None)
         log.warning("sandbox lost", sandbox=sandbox.id, reason=reason)
         await self._machines.remove(sandbox)

@@ -37,10 +37,13 @@ class Snapshots:
         return Needs.of(sandbox, accelerator, await self._hypervisor.makeup(accelerator))
 
     def begin(self, snapshot_id: str, mem_mib: int) -> Path:
-        """Make room for a new snapshot and return where the memory goes; raise HostFailed when there is none."""
+        """Make room for a new snapshot and return where the memory goes; raise HostFailed when there is none.
+
+        One of this id that is complete goes: its machine has run on since, so it is no longer a pair with the disk.
+        """
         partial = self._paths.snapshot(snapshot_id).partial
         with _files(f"the snapshot {snapshot_id} cannot be written"):
-            self.discard_partial(snapshot_id)
+            self.remove(snapshot_id)
             partial.directory.mkdir(mode=0o700)
             room = _MANIFEST_BYTES + (mem_mib * 2**20 // CHUNK_BYTES + 1) * _DIGEST_TEXT_BYTES
             with partial.manifest.open("xb") as manifest:

@@ -100,6 +100,37 @@ async def test_an_agent_that_does_not_come_back_is_an_error_with_both_reasons(
     assert "silence" in lost.reason
 
 
+async def test_an_agent_that_is_lost_again_and_again_is_an_error_although_it_comes_back(
+    world: World, hypervisor: FakeHypervisor, losses: Losses
+) -> None:
+    row = await with_machine(world, hypervisor)
+
+    for _ in range(module.MOST_LOSSES):
+        losses.agent_lost(row.id, "a frame with a bad header")
+        await settled(world)
+        assert world.store.state(row.id) is State.RUNNING
+    losses.agent_lost(row.id, "a frame with a bad header")
+    await settled(world)
+
+    lost = world.store.get(row.id)
+    assert lost.state is State.ERROR
+    assert lost.reason == "its agent was lost 6 times within 5 minutes (at last: a frame with a bad header)"
+    assert row.id in world.machines.hosts
+
+
+async def test_losses_of_long_ago_are_forgotten(
+    world: World, hypervisor: FakeHypervisor, losses: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await with_machine(world, hypervisor)
+    monkeypatch.setattr(module, "LOSSES_WITHIN_S", 0.0)
+
+    for _ in range(module.MOST_LOSSES + 2):
+        losses.agent_lost(row.id, "the guest closed the channel")
+        await settled(world)
+
+    assert world.store.state(row.id) is State.RUNNING
+
+
 async def test_what_is_being_destroyed_cannot_be_lost(world: World, hypervisor: FakeHypervisor, losses: Losses) -> None:
     row = await with_machine(world, hypervisor)
     await world.store.move(row.id, State.DESTROYING)

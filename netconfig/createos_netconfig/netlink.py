@@ -1,0 +1,65 @@
+"""A connection to the kernel's interfaces, and what links and bridges both ask of it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from createos_netconfig.errors import NetconfigError
+from createos_netconfig.names import Instance
+
+
+class Netlink:
+    """The interfaces of one instance in the network namespace it is used in. `async with` opens and closes netlink.
+
+    Needs the event loop of asyncio itself: uvloop refuses netlink sockets.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._netlink = AsyncIPRoute()
+
+    async def __aenter__(self) -> Self:
+        await self._netlink.setup_endpoint()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._netlink.close()
+
+    async def _names(self) -> list[str]:
+        """Return the names of all interfaces, whosever they are."""
+        with netlink_errors("the interfaces could not be listed"):
+            return [str(link.get("ifname")) async for link in await self._netlink.get_links()]
+
+    async def _index(self, interface: str) -> int | None:
+        found = await self._netlink.link_lookup(ifname=interface)
+        return int(found[0]) if found else None
+
+    async def _remove(self, interface: str) -> None:
+        """Remove an interface with its addresses and routes; one that is gone already is fine."""
+        with netlink_errors(f"{interface} could not be removed"):
+            index = await self._index(interface)
+            if index is None:
+                return
+            try:
+                await self._netlink.link("del", index=index)
+            except NetlinkError as exc:
+                if exc.code != errno.ENODEV:
+                    raise
+
+
+@contextmanager
+def netlink_errors(doing: str) -> Iterator[None]:
+    """Turn what the kernel refuses into NetconfigError, once."""
+    try:
+        yield
+    except NetlinkError as exc:
+        raise NetconfigError(f"{doing}: {exc}") from exc
