@@ -15,7 +15,7 @@ import typer
 from createos_cli.bridge import bridge
 from createos_cli.client import Client, segment
 from createos_cli.commands.pick import one_sandbox
-from createos_cli.errors import CliError, Usage
+from createos_cli.errors import STATE_HINTS, CliError, Usage
 from createos_cli.session import Session
 
 BACKLOG = 128
@@ -71,9 +71,8 @@ def _checked(flag: str, port: int) -> int:
 def _require_running(client: Client, sandbox_id: str) -> None:
     status = client.get(f"/v1/sandboxes/{segment(sandbox_id)}").get("status")
     if status != "running":
-        raise CliError(
-            f"sandbox is {status}", hint=f"createos sandbox resume {sandbox_id}" if status == "paused" else ""
-        )
+        said = f"sandbox is {status}"
+        raise CliError(said, hint=STATE_HINTS.get(said, ""))
 
 
 def _listening(bind: str, port: int) -> socket.socket:

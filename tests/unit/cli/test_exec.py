@@ -98,7 +98,8 @@ def test_a_refused_stream_is_an_ordinary_error(cli: Cli, api: FakeApi) -> None:
 
     ran = cli("sandbox", "exec", "box", "-s", "x")
 
-    assert (ran.code, ran.out, ran.err) == (1, "", "Error: sandbox is paused\n")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "Error: sandbox is paused\n  resume it first: createos sandbox resume NAME\n"
 
 
 def test_overrides_go_along_and_commas_are_part_of_them(cli: Cli, api: FakeApi) -> None:
