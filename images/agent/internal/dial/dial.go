@@ -122,6 +122,9 @@ var errCancelled = errors.New("the host has cancelled the connection")
 func upward(stream *mux.Stream, connection *net.TCPConn) error {
 	for {
 		data, more := stream.Borrow()
+		if !more && !stream.Whole() {
+			return errCancelled
+		}
 		if !more {
 			return connection.CloseWrite()
 		}

@@ -63,10 +63,8 @@ func receive(stream *mux.Stream, target *target, size int64) (int64, error) {
 			return written, err
 		}
 	}
-	select {
-	case <-stream.Cancelled:
+	if !stream.Whole() {
 		return written, refuse("cancelled", "the host has cancelled the upload")
-	default:
 	}
 	if size >= 0 && written != size {
 		return written, refuse("cut", "%d of %d bytes came", written, size)

@@ -90,6 +90,16 @@ func (s *Stream) Borrow() ([]byte, bool) {
 	return s.lent.data, true
 }
 
+// Whole says, once the input has ended, whether the host ended it: after a cancel, what came is only a part.
+func (s *Stream) Whole() bool {
+	select {
+	case <-s.Cancelled:
+		return false
+	default:
+		return true
+	}
+}
+
 // Output is a place for one frame's payload that is sent without being copied.
 type Output struct{ whole buffer }
 
