@@ -38,5 +38,5 @@ check "Spelling" codespell
 shell_checks
 check "Go" go_checks
 
-python -m pytest -q -m 'not root and not vm' tests/unit tests/property tests/contract tests/style || failed+=("tests")
+quick_tests -q || failed+=("tests")
 ((${#failed[@]} == 0)) || die "failed: $(IFS=,; printf '%s' "${failed[*]}")"

@@ -106,3 +106,8 @@ daemon_pid() {
     pid=$(cat "$pid_file" 2>/dev/null) || return
     [[ $pid =~ ^[0-9]+$ ]] && is_daemon "$pid" && printf '%s\n' "$pid"
 }
+
+# The tests that need no root and no virtual machine, on all cores; arguments go to pytest.
+quick_tests() {
+    python -m pytest -n auto --dist worksteal -m 'not root and not vm' "$@"
+}

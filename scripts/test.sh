@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every test, in network, mount and process namespaces of their own: no link, rule or route of the machine is touched, and
-# whatever a test leaves running ends with it. Arguments go to pytest.
+# whatever a test leaves running ends with it. Arguments go to pytest, which then runs once and in one process.
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
@@ -9,7 +9,8 @@ inside() {
     ip link set lo up
     export PATH=$PWD/.venv/bin:$PATH
     (cd images/agent && step "Go tests of the guest agent" go test ./...) || exit 1
-    python -m pytest "$@"
+    (($#)) && { python -m pytest "$@"; return; }
+    quick_tests -q && python -m pytest -m 'root or vm'
 }
 
 if [[ ${1:-} == --inside ]]; then

@@ -49,6 +49,10 @@ def test_spaces_are_single() -> None:
         (line("ssh-rsa", key_size=1024), "2048 to 16384 bits"),
         (line() + "x" * LONGEST_LINE, "more than"),
     ],
+    ids=(
+        *("empty", "one word", "no blob", "short blob", "no base64", "two lines", "options", "another type's blob"),
+        *("DSA", "short RSA", "long comment"),
+    ),
 )
 def test_anything_else_is_refused_with_its_reason(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
