@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,9 @@ from createos_cli.errors import CliError
 from createos_cli.formats import printable
 from createos_cli.session import Session
 
-DEADLINE_S = 0.7
+# As long as a person at a prompt waits; a daemon far away may be given longer.
+DEADLINE_VARIABLE, DEADLINE_S = "CREATEOS_COMPLETION_DEADLINE_S", 0.7
+MOST_S = 60.0
 LISTED = 200
 # A name is going to be a word of somebody's shell: nothing that a shell would read as more than that.
 HARMLESS = frozenset(string.ascii_letters + string.digits + "._:@/+-")
@@ -29,7 +32,7 @@ def print_names(session: Session, words: Sequence[str]) -> int:
     """Write one line for each name: the name, a tab, what it is. Nothing at all when the daemon does not answer."""
     kind, beginning = [*words, "", ""][:2]
     signal.signal(signal.SIGALRM, _too_late)
-    signal.setitimer(signal.ITIMER_REAL, DEADLINE_S)
+    signal.setitimer(signal.ITIMER_REAL, _deadline_s())
     try:
         rows = list(_NAMES[kind](session, beginning)) if kind in _NAMES else []
     except (CliError, _TooLate):
@@ -78,6 +81,14 @@ _NAMES: dict[str, Callable[[Session, str], Rows]] = {
     "disks": _named("/v1/disks"),
     "templates": _named("/v1/templates"),
 }
+
+
+def _deadline_s() -> float:
+    try:
+        wanted_s = float(os.environ.get(DEADLINE_VARIABLE, DEADLINE_S))
+    except ValueError:
+        return DEADLINE_S
+    return wanted_s if 0 < wanted_s <= MOST_S else DEADLINE_S
 
 
 def _too_late(*_: object) -> NoReturn:

@@ -242,6 +242,20 @@ class Box:
         with self.engine.http.stream("POST", f"/v1/sandboxes/{self.id}/exec", json=body) as answer:
             yield (json.loads(line) for line in answer.iter_lines())
 
+    def pause(self) -> None:
+        """Pause it and wait until it is."""
+        self.engine.call("POST", f"/v1/sandboxes/{self.id}/pause")
+        self.reach("paused")
+
+    def resume(self) -> None:
+        """Resume it and wait until it runs."""
+        self.engine.call("POST", f"/v1/sandboxes/{self.id}/resume")
+        self.reach("running")
+
+    def reach(self, state: str) -> None:
+        """Wait until its row is in a state."""
+        wait_for(lambda: self.engine.rows()[self.id] == state, 60, f"{self.id} is not {state}")
+
     def destroy(self) -> None:
         """Delete it and wait until it is gone."""
         self.engine.call("DELETE", f"/v1/sandboxes/{self.id}")

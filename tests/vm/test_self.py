@@ -48,8 +48,7 @@ def test_a_sandbox_pauses_itself_and_reads_its_answer_after_the_resume(engine: L
     box.exec("/bin/sh", "-c", f"({ASK.format(method='POST', path='/self/pause')} > /root/said) </dev/null >/dev/null &")
 
     wait_for(lambda: engine.rows()[box.id] == "paused", 30, "the sandbox did not pause")
-    engine.call("POST", f"/v1/sandboxes/{box.id}/resume")
-    wait_for(lambda: engine.rows()[box.id] == "running", 30, "the sandbox did not come back")
+    box.resume()
 
     assert box.sh("cat /root/said").startswith("HTTP/1.1 202 ")
     assert ask(box, "/self/nothing").startswith("HTTP/1.1 404 ")

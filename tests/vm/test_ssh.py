@@ -181,8 +181,7 @@ def test_rsync_copies_a_tree_into_an_image_that_has_it(engine: LiveEngine, key: 
 def test_a_sandbox_that_does_not_run_says_so(engine: LiveEngine, key: Path) -> None:
     box = engine.create(name="asleep", ssh_pubkeys=[key.with_suffix(".pub").read_text()])
     login = log_in(engine, box, key)
-    engine.call("POST", f"/v1/sandboxes/{box.id}/pause")
-    wait_for(lambda: engine.rows()[box.id] == "paused", 60, "it does not pause")
+    box.pause()
 
     done = login.run("true")
 

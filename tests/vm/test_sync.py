@@ -78,7 +78,7 @@ def test_both_sides_edited_end_the_same(engine: LiveEngine, box: Box, local: Pat
     assert listing == sorted(f"./{path.relative_to(local)}" for path in local.rglob("*"))
 
 
-def test_a_running_synchronisation_survives_a_restart_of_the_daemon_and_ends_with_ctrl_c(
+def test_a_running_synchronisation_survives_a_restart_and_a_pause_and_ends_with_ctrl_c(
     engine: LiveEngine, box: Box, local: Path, watching: subprocess.Popen[bytes]
 ) -> None:
     there = "cat /root/live/{} 2>/dev/null; true"
@@ -91,8 +91,15 @@ def test_a_running_synchronisation_survives_a_restart_of_the_daemon_and_ends_wit
     engine.start()
 
     wait_for(lambda: box.sh(there.format("third")) == "3", 40, "it did not go on after the restart")
+
+    box.pause()
+    (local / "fourth").write_text("4")
+    assert watching.poll() is None
+    box.resume()
+
+    wait_for(lambda: box.sh(there.format("fourth")) == "4", 40, "it did not go on after the resume")
     box.sh("rm /root/live/second")
     wait_for(lambda: not (local / "second").exists(), 15, "the removal did not arrive")
     watching.send_signal(signal.SIGINT)
     assert watching.wait(15) == 0
-    assert box.sh("ls -A /root/live").split() == ["first", "third"]
+    assert box.sh("ls -A /root/live").split() == ["first", "fourth", "third"]

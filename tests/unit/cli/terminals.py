@@ -11,7 +11,7 @@ import pyte
 
 CREATEOS = str(Path(sys.executable).parent / "createos")
 UP, DOWN, ENTER, SPACE, CTRL_C, CTRL_D = "\x1b[A", "\x1b[B", "\r", " ", "\x03", "\x04"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Terminal:

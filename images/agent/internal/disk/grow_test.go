@@ -31,7 +31,7 @@ func TestADiskIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { _ = os.Truncate(file, 20) })
-	if err := await(file, 20, 10*time.Second); err != nil {
+	if err := await(file, 20, 60*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if err := await(file, 21, time.Millisecond); err == nil {

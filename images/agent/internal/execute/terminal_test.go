@@ -67,7 +67,7 @@ func (c *talk) control(message string) {
 // until reads until the terminal shows a text, or to the end when it is empty.
 func (c *talk) until(text string) string {
 	c.t.Helper()
-	c.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	c.conn.SetDeadline(time.Now().Add(60 * time.Second))
 	for {
 		if at := strings.Index(c.seen, text); text != "" && at >= 0 {
 			before := c.seen[:at+len(text)]
@@ -223,7 +223,7 @@ func TestALineForTheShellNeedsNoTerminal(t *testing.T) {
 
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("process %d goes on", pid)
 		}

@@ -13,7 +13,7 @@ import (
 	"createos.local/agent/internal/frame"
 )
 
-const patience = 5 * time.Second
+const patience = 60 * time.Second
 
 // host is the other end of a mux, with a decoder of its own.
 type host struct {

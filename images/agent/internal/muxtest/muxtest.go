@@ -13,7 +13,7 @@ import (
 	"createos.local/agent/internal/mux"
 )
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // Host speaks to a handler over a mux. Everything it gets is granted back at once.
 type Host struct {

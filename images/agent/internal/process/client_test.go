@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	patience             = 10 * time.Second
+	patience             = 60 * time.Second
 	prSetChildSubreaper  = 36
 	unifiedForTheseTests = "createos-test"
 )
@@ -175,7 +175,7 @@ func (c *client) input(id, text string) answer {
 
 func (c *client) wait(id, scope string) view {
 	c.t.Helper()
-	got := c.op("wait", id, "scope", scope, "timeout_ms", 9000)
+	got := c.op("wait", id, "scope", scope, "timeout_ms", 50000)
 	if got.result["done"] != true {
 		c.t.Fatalf("%+v %s", got.result, got.data)
 	}

@@ -47,7 +47,7 @@ func (d *Door) listening() *mux.Stream {
 func (h *host) send(f frame.Frame) { _, _ = h.port.Write(frame.Append(nil, f)) }
 
 func (h *host) next(t *testing.T) frame.Frame {
-	_ = h.port.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = h.port.SetReadDeadline(time.Now().Add(60 * time.Second))
 	for {
 		if f, ok := h.decoder.Next(); ok {
 			if f.Type == frame.Credit {
@@ -92,7 +92,7 @@ func request(t *testing.T, address, text string) string {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	_ = connection.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = connection.SetDeadline(time.Now().Add(60 * time.Second))
 	fmt.Fprint(connection, text)
 	said, err := io.ReadAll(connection)
 	if err != nil {

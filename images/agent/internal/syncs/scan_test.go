@@ -49,7 +49,7 @@ func (s *scanned) again(t *testing.T, full bool) []string {
 // after scans at every event until one tells something: events of what an earlier scan saw may come late.
 func (s *scanned) after(t *testing.T) []string {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if !s.watch.pending() {
 			continue
 		}
