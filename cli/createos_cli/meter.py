@@ -41,12 +41,24 @@ class Meter:
         try:
             for piece in pieces:
                 yield piece
-                self.bytes += len(piece)
-                self._tick()
+                self.count(len(piece))
         finally:
-            if self._shown and self._stream:
-                self._stream.write(ERASE_LINE.encode())
-                self._stream.flush()
+            self.erase()
+
+    def expect(self, total: int) -> None:
+        """Say how much it will be."""
+        self._total = total
+
+    def count(self, size: int) -> None:
+        """Add what has gone."""
+        self.bytes += size
+        self._tick()
+
+    def erase(self) -> None:
+        """Leave a clean line."""
+        if self._shown and self._stream:
+            self._stream.write(ERASE_LINE.encode())
+            self._stream.flush()
 
     def _tick(self) -> None:
         now = monotonic()

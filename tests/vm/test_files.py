@@ -60,12 +60,12 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(engine: LiveEngine, box
     kept.write_text("mine")
 
     relative = createos(engine, "push", box.id, kept, "root/x", "-o", "table")
-    directory = createos(engine, "push", box.id, tmp_path, "/root/x", "-o", "table")
+    directory = createos(engine, "push", box.id, tmp_path, "/etc/os-release", "-o", "table")
     missing = createos(engine, "pull", box.id, "/no/such/file", kept, "-o", "table")
 
     assert [done.returncode for done in (relative, directory, missing)] == [1, 1, 1]
     assert b"must begin with /" in relative.stderr
-    assert b"tar" in directory.stderr
+    assert b"not a directory" in directory.stderr
     assert b"/no/such/file" in missing.stderr
     assert kept.read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
@@ -102,6 +102,29 @@ def test_a_link_is_followed_inside_the_guest_only(engine: LiveEngine, box: Box, 
     createos(engine, "pull", box.id, "/root/link", back)
 
     assert "createos busybox" in back.read_text()
+
+
+def test_a_directory_goes_in_and_comes_out_with_modes_and_links(engine: LiveEngine, box: Box, tmp_path: Path) -> None:
+    sent, back = tmp_path / "sent", tmp_path / "back"
+    (sent / "deep/empty").mkdir(parents=True)
+    (sent / "deep/tool").write_bytes(os.urandom(3 * MIB))
+    (sent / "deep/tool").chmod(0o750)
+    (sent / "tool").symlink_to("deep/tool")
+    box.sh("mkdir -p /etc/place/deep; echo mine >/etc/place/deep/mine; ln -s /etc/passwd /etc/place/out")
+
+    pushed = createos(engine, "push", box.id, sent, "/etc/place")
+    pulled = createos(engine, "pull", box.id, "/etc/place", back, "-o", "table")
+
+    assert pushed.returncode == 0, pushed.stderr
+    assert box.sh("cd /etc/place; stat -c %a deep/tool; readlink tool; cat deep/mine; ls -A deep/empty; ls -A") == (
+        "750\ndeep/tool\nmine\ndeep\nout\ntool\n"
+    )
+    assert pulled.returncode == 1
+    assert b"Error: out was not copied: a link with an absolute target" in pulled.stderr
+    assert (back / "deep/tool").read_bytes() == (sent / "deep/tool").read_bytes()
+    assert (back / "deep/tool").stat().st_mode & 0o777 == 0o750
+    assert (back / "tool").readlink() == Path("deep/tool")
+    assert sorted(path.name for path in (back / "deep").iterdir()) == ["empty", "mine", "tool"]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import errno
 import os
 import platform
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,10 @@ _RENAMEAT2 = {"x86_64": 316, "aarch64": 276}
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # What a file system that cannot rename with conditions answers, or a kernel that does not know the call.
 _NO_FLAGS = (errno.EINVAL, errno.ENOSYS)
+SPECIAL = "neither a file, a directory nor a link"
+
+# What decides whether something that was found may be carried over.
+Judge = Callable[[str, Entry], Entry]
 
 
 class Changed(Exception):
@@ -107,12 +111,13 @@ def version_of(found: os.stat_result) -> Version:
 
 def usable(path: str, entry: Entry) -> Entry:
     """Return the entry, or one of kind OTHER with the reason when it is not carried over."""
-    why = ""
-    if entry.kind is Kind.SYMLINK:
-        why = link_problem(path, entry.target)
-    elif entry.kind is Kind.OTHER:
-        why = entry.why or "neither a file, a directory nor a link"
-    return Entry(Kind.OTHER, why=why) if why else entry
+    why = link_problem(path, entry.target) if entry.kind is Kind.SYMLINK else ""
+    return Entry(Kind.OTHER, why=why) if why else as_found(path, entry)
+
+
+def as_found(_: str, entry: Entry) -> Entry:
+    """Return the entry, wherever a link leads: for links that nothing on this machine will follow."""
+    return Entry(Kind.OTHER, why=entry.why or SPECIAL) if entry.kind is Kind.OTHER else entry
 
 
 def rename(old_directory: int, old: str, new_directory: int, new: str, flags: int = 0) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from createos_cli.sync.confined import EXCHANGE, NO_REPLACE, Changed, Confined, described, look, rename
+from createos_cli.sync.confined import EXCHANGE, NO_REPLACE, Changed, Confined, Judge, described, look, rename, usable
 from createos_cli.sync.entries import ABSENT, STAGING, Entry, Kind, Tree
 from createos_cli.sync.failures import Code, Refused, refused
 from createos_cli.sync.local_scan import scan
@@ -32,9 +32,10 @@ _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class LocalTree:
     """One directory. The caller makes sure that no other process synchronises it with the same place (state.py)."""
 
-    def __init__(self, root: str, skips: Skips) -> None:
+    def __init__(self, root: str, skips: Skips, judge: Judge = usable) -> None:
         self.files = Confined(root)
         self._skips = skips
+        self._judge = judge
         self._mine = f"{STAGING}/{os.getpid()}-{secrets.token_hex(4)}"
         self._staging = -1
 
@@ -60,7 +61,7 @@ class LocalTree:
 
     def scan(self) -> Tree:
         """Return everything that is there."""
-        return scan(self.files, self._skips)
+        return scan(self.files, self._skips, self._judge)
 
     @contextmanager
     def reading(self, path: str, expect: Entry) -> Iterator[Iterator[bytes]]:

@@ -19,7 +19,29 @@ from createos_cli.sync.failures import Stop
 FORMAT = 1
 
 
-class Manifest(Mapping[str, Agreed]):
+class Agreements(Mapping[str, Agreed]):
+    """What both sides have agreed on, by path; this one forgets: a copy is made once."""
+
+    def __getitem__(self, path: str) -> Agreed:
+        raise KeyError(path)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def agree(self, path: str, agreed: Agreed) -> None:
+        """Keep an agreement."""
+
+    def forget(self, path: str) -> None:
+        """Neither side has it any more."""
+
+    def flush(self) -> None:
+        """Make what is new durable."""
+
+
+class Manifest(Agreements):
     """The agreements by path. Only one process has a manifest open (state.py)."""
 
     def __init__(self, path: Path, pair: Mapping[str, str]) -> None:

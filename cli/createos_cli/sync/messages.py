@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 from createos_cli.sync.entries import Entry, Kind, Version, shared_mode
 from createos_cli.sync.failures import Stop
@@ -47,14 +47,21 @@ class Type(IntEnum):
     ALIVE = 0x88
 
 
+class Use(Enum):
+    """What a stream is for: a synchronisation keeps away from system directories, a copy does what was asked for."""
+
+    SYNC = "sync"
+    COPY = "copy"
+
+
 def message(kind: Type, *parts: bytes) -> bytes:
     """Put a message together."""
     return HEAD.pack(1 + sum(map(len, parts)), kind) + b"".join(parts)
 
 
-def start(root: str, *, create: bool, user: str, skip: list[str]) -> bytes:
+def start(root: str, *, create: bool, user: str, skip: list[str], use: Use) -> bytes:
     """Return the first message."""
-    wanted = {"root": root, "create": create, "user": user, "skip": skip}
+    wanted = {"root": root, "create": create, "user": user, "skip": skip, "use": use.value}
     return message(Type.START, json.dumps(wanted).encode())
 
 

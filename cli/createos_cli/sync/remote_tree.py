@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from createos_cli.sync import messages
-from createos_cli.sync.confined import usable
+from createos_cli.sync.confined import Judge, usable
 from createos_cli.sync.conversation import Answer, Conversation
 from createos_cli.sync.entries import ABSENT, MOST_ENTRIES, Entry, Kind, Tree, parent_of, path_is_clean
 from createos_cli.sync.failures import Code, Refused, Stop
 from createos_cli.sync.link import Link
-from createos_cli.sync.messages import BODY_BYTES, Fields, Type, garbage
+from createos_cli.sync.messages import BODY_BYTES, Fields, Type, Use, garbage
 from createos_cli.sync.skips import Skips
 
 # What is asked for ahead of being written here.
@@ -24,6 +24,7 @@ AHEAD_BYTES, AHEAD_FILES = 4 * 1024 * 1024, 64
 # All names of a tree together.
 MOST_TEXT_BYTES = 128 * 1024 * 1024
 _DIGEST_BYTES = 32
+_OTHER = "neither a file, a directory nor a link, on another file system, or not readable"
 
 Then = Callable[[Answer], None]
 
@@ -31,10 +32,11 @@ Then = Callable[[Answer], None]
 class RemoteTree:
     """One directory in a sandbox over one connection."""
 
-    def __init__(self, link: Link, skips: Skips) -> None:
+    def __init__(self, link: Link, skips: Skips, judge: Judge = usable) -> None:
         self.talk = Conversation(link, self._entry)
         self.unwatched = False
         self._skips = skips
+        self._judge = judge
         self._tree: Tree = {}
         self._text_bytes = 0
         self._directory_went = False
@@ -48,10 +50,10 @@ class RemoteTree:
         """Hang up."""
         self.talk.link.close()
 
-    def start(self, root: str, *, create: bool, user: str) -> str:
+    def start(self, root: str, *, create: bool, user: str, use: Use = Use.SYNC) -> str:
         """Open the directory and return its real path. Raises Refused with the guest's reason."""
         link = self.talk.link
-        link.send(messages.start(root, create=create, user=user, skip=self._skips.patterns))
+        link.send(messages.start(root, create=create, user=user, skip=self._skips.patterns, use=use))
         link.flush()
         kind, payload = link.receive()
         fields = Fields(payload)
@@ -171,7 +173,8 @@ class RemoteTree:
         self._directory_went |= before is not None and before.kind is Kind.DIRECTORY is not entry.kind
         self._text_bytes -= len(path) + len(before.target) if before else 0
         if entry.kind is not Kind.ABSENT:
-            self._tree[path] = found = usable(path, entry._replace(target=target))
+            why = _OTHER if entry.kind is Kind.OTHER else ""
+            self._tree[path] = found = self._judge(path, entry._replace(target=target, why=why))
             self._text_bytes += len(path) + len(found.target)
         if len(self._tree) > MOST_ENTRIES or self._text_bytes > MOST_TEXT_BYTES:
             raise Stop("the directory in the sandbox is too large to synchronise", hint="leave some out: --exclude")

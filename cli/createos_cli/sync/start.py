@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from createos_cli.errors import ApiFailure, CliError, Usage
 from createos_cli.sync.entries import Side
 from createos_cli.sync.failures import Stop
 from createos_cli.sync.guards import check_local, check_remote
+from createos_cli.sync.interruption import interruptible
 from createos_cli.sync.local_tree import LocalTree
 from createos_cli.sync.manifest import Manifest
 from createos_cli.sync.mutagen import find_mutagen
@@ -47,7 +47,7 @@ def begin(session: Session, request: Request, choose: Callable[[], str]) -> int:
     options = Options(sandbox_id, local, remote, mode, request.user, request.allow_mass_delete)
     name = pair_name(sandbox_id, local, remote)
     try:
-        with _interruptible(), locked(state / f"{name}.lock"):
+        with interruptible(), locked(state / f"{name}.lock"):
             return _with_an_engine(session, request, options, skips, state / name)
     except KeyboardInterrupt:
         return 0
@@ -157,15 +157,3 @@ def _report(session: Session, request: Request) -> Report:
     say = output.remark if to_stderr else lambda line: output.lines([line])
     status = around.stdout_is_terminal and around.stderr_is_terminal
     return Report(output, say, status=status, quiet=request.quiet)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Make a polite end of SIGTERM and SIGHUP too: as Ctrl-C."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,7 +9,7 @@ from createos_cli.sync.conversation import Answer
 from createos_cli.sync.entries import ABSENT, Agreed, Entry, Kind, Side, Version
 from createos_cli.sync.failures import Code, Refused
 from createos_cli.sync.local_tree import LocalTree, is_settled
-from createos_cli.sync.manifest import Manifest
+from createos_cli.sync.manifest import Agreements
 from createos_cli.sync.outcome import Outcome
 from createos_cli.sync.plan import Action, Plan, Verb
 from createos_cli.sync.remote_tree import Download, RemoteTree
@@ -21,7 +21,7 @@ class Work:
     """One pass over a plan. A step that cannot be done is a problem of its path and stops nothing else."""
 
     def __init__(
-        self, pair: Pair, manifest: Manifest, local: LocalTree, remote: RemoteTree, progress: Progress
+        self, pair: Pair, manifest: Agreements, local: LocalTree, remote: RemoteTree, progress: Progress
     ) -> None:
         self._pair = pair
         self._manifest = manifest

@@ -121,7 +121,7 @@ func (s *scanner) read(fd int, path string) (map[string]entry, error) {
 			continue
 		}
 		e := describe(&stat)
-		if e.Kind == directory && uint64(stat.Dev) != s.tree.device {
+		if e.Kind == directory && (uint64(stat.Dev) != s.tree.device || strings.Count(full, "/")+1 == deepestPath) {
 			e.Kind = other
 		}
 		if e.Kind == symlink {

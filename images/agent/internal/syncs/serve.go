@@ -33,6 +33,7 @@ type start struct {
 	Create bool     `json:"create"`
 	User   string   `json:"user"`
 	Skip   []string `json:"skip"`
+	Use    string   `json:"use"`
 }
 
 // session is one stream at work.
@@ -119,6 +120,10 @@ func (se *session) open(wanted start, mine string) error {
 	if err != nil {
 		return failed(codeUnsupported, "a pattern cannot be used here: %v", err)
 	}
+	guards, known := guarded[wanted.Use]
+	if !known {
+		return failed(codeUnsupported, "this agent knows no use %q of files", wanted.Use)
+	}
 	var who *owner
 	if wanted.User != "" && wanted.User != "root" {
 		user, err := users.Find("/", wanted.User)
@@ -127,7 +132,7 @@ func (se *session) open(wanted start, mine string) error {
 		}
 		who = &owner{int(user.UID), int(user.GID)}
 	}
-	if se.tree, err = openTree(wanted.Root, wanted.Create, who, mine); err != nil {
+	if se.tree, err = openTree(wanted.Root, wanted.Create, who, mine, guards); err != nil {
 		return err
 	}
 	se.watch = newWatcher(func() { se.send(begin(typeChanged)) })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -13,11 +14,18 @@ import (
 // stagingName is where half-written files wait, below the root; the scan leaves it out on both sides.
 const stagingName = ".createos-sync-tmp"
 
-// guarded are the first parts of paths that nobody synchronises with, whatever links lead there (cli-behaviour 6.3).
-var guarded = map[string]bool{
-	"": true, "etc": true, "usr": true, "bin": true, "sbin": true, "lib": true, "lib64": true,
-	"boot": true, "proc": true, "sys": true, "dev": true, "run": true,
+// kernels are the first parts of paths whose files are no files.
+var kernels = []string{"proc", "sys", "dev"}
+
+// guarded are, by what a stream is for, the first parts of paths that it keeps away from, whatever links lead there: a
+// synchronisation from everything that belongs to the system (cli-behaviour 6.3), a copy from what the kernel shows.
+var guarded = map[string][]string{
+	"":     systems,
+	"sync": systems,
+	"copy": kernels,
 }
+
+var systems = append([]string{"", "etc", "usr", "bin", "sbin", "lib", "lib64", "boot", "run"}, kernels...)
 
 // tree is a directory that nothing leaves: every path is walked from its descriptor, and no link on the way is followed.
 type tree struct {
@@ -35,7 +43,7 @@ type tree struct {
 type owner struct{ uid, gid int }
 
 // openTree opens the directory path; with create it and its parents are made when missing.
-func openTree(path string, create bool, who *owner, mine string) (*tree, error) {
+func openTree(path string, create bool, who *owner, mine string, guarded []string) (*tree, error) {
 	if !filepath.IsAbs(path) {
 		return nil, failed(codeBadPath, "%s is not an absolute path", path)
 	}
@@ -48,8 +56,8 @@ func openTree(path string, create bool, who *owner, mine string) (*tree, error) 
 	if err != nil {
 		return nil, err
 	}
-	if first, _, _ := strings.Cut(strings.TrimPrefix(real, "/"), "/"); guarded[first] {
-		return nil, failed(codeBadPath, "%s is %s, which is never synchronised", path, real)
+	if first, _, _ := strings.Cut(strings.TrimPrefix(real, "/"), "/"); slices.Contains(guarded, first) {
+		return nil, failed(codeBadPath, "%s is %s, which no files are brought to or taken from", path, real)
 	}
 	root, err := syscall.Open(real, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
 	if err != nil {

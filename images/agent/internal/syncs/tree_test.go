@@ -11,7 +11,7 @@ import (
 // opened returns a tree over a fresh directory; its path must not begin with a guarded name.
 func opened(t *testing.T) *tree {
 	t.Helper()
-	tr, err := openTree(t.TempDir(), false, nil, "test")
+	tr, err := openTree(t.TempDir(), false, nil, "test", systems)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestGuardedRootsAreRefusedEvenThroughLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/", "/etc", "/usr/share", link, "relative"} {
-		if tr, err := openTree(path, false, nil, "test"); codeIn(err) != codeBadPath {
+		if tr, err := openTree(path, false, nil, "test", systems); codeIn(err) != codeBadPath {
 			t.Errorf("%s was opened: %v %v", path, tr, err)
 		}
 	}
