@@ -29,11 +29,18 @@ class Agents:
     async def connect(self, sandbox_id: str, *, deadline_s: float) -> AgentClient:
         """Connect and shake hands; raise GuestFailed when the agent does not answer or its root was not mounted."""
         await self.disconnect(sandbox_id)
-        client = await AgentClient.connect(
-            self._paths.sandbox(sandbox_id).channel,
-            deadline_s=deadline_s,
-            on_lost=lambda reason: self._lost(sandbox_id, reason),
-        )
+        reasons: list[str] = []
+
+        def lost(reason: str) -> None:
+            reasons.append(reason)
+            self._lost(sandbox_id, reason)
+
+        channel = self._paths.sandbox(sandbox_id).channel
+        client = await AgentClient.connect(channel, deadline_s=deadline_s, on_lost=lost)
+        if reasons:
+            # Nobody was told, since nobody had it yet.
+            await client.close()
+            raise GuestFailed(f"the guest agent answered and was lost at once: {reasons[0]}")
         if client.ready.boot_state != "ready":
             await client.close()
             raise GuestFailed(f"the guest could not mount its root file system: {client.ready.boot_reason}")

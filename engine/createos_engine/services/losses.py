@@ -39,6 +39,9 @@ class Losses:
         locks: SandboxLocks,
         background: Background,
         paths: Paths,
+        *,
+        grace_s: float = GRACE_S,
+        reconnect_s: float = RECONNECT_DEADLINE_S,
     ) -> None:
         self._store = store
         self._hypervisor = hypervisor
@@ -47,6 +50,7 @@ class Losses:
         self._locks = locks
         self._background = background
         self._paths = paths
+        self._grace_s, self._reconnect_s = grace_s, reconnect_s
         self._lost_at: dict[str, list[float]] = {}
 
     def machine_stopped(self, stopped: Stopped) -> None:
@@ -67,7 +71,7 @@ class Losses:
 
     async def _reconnect(self, sandbox_id: str, reason: str) -> None:
         """Connect again; a guest that does not answer, or is lost time and again, is ended: it is of no use."""
-        await asyncio.sleep(GRACE_S)
+        await asyncio.sleep(self._grace_s)
         async with self._locks.hold(sandbox_id):
             sandbox = self._store.get(sandbox_id)
             if sandbox.state is not State.RUNNING or self._agents.connected(sandbox_id):
@@ -80,7 +84,7 @@ class Losses:
                 await self._fail(sandbox, f"its agent was lost {times} times within {minutes} (at last: {reason})")
                 return
             try:
-                await self._machines.adopt(sandbox, deadline_s=RECONNECT_DEADLINE_S)
+                await self._machines.adopt(sandbox, deadline_s=self._reconnect_s)
             except GuestFailed as exc:
                 await self._fail(sandbox, f"its agent was lost ({reason}) and did not come back: {exc.reason}")
 

@@ -23,11 +23,6 @@ class _Agents:
         return False
 
 
-@pytest.fixture(autouse=True)
-def _no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GRACE_S", 0.0)
-
-
 @pytest.fixture
 def hypervisor() -> FakeHypervisor:
     return FakeHypervisor()
@@ -43,6 +38,7 @@ def losses(world: World, hypervisor: FakeHypervisor, tmp_path: Path) -> Losses:
         world.locks,
         world.background,
         Paths(tmp_path, tmp_path),
+        grace_s=0.0,
     )
     hypervisor.on_stopped(losses.machine_stopped)
     return losses
