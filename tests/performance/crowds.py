@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 
@@ -12,7 +11,6 @@ from tests.performance.bench import Bench, Figure
 from tests.vm.engine import Box
 
 PROGRAMS, TUNNELS = 50, 200
-_KIB = 1024
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -39,9 +37,9 @@ def _programs(box: Box) -> tuple[float, float]:
 
 
 def _tunnels(box: Box) -> tuple[float, float]:
-    before = _resident_mib(box)
+    before = box.engine.memory_mib()
     links = [_tunnel(box) for _ in range(TUNNELS)]
-    after = _resident_mib(box)
+    after = box.engine.memory_mib()
     assert box.exec("true")["exit_code"] == 0
     for link in links:
         link.close()
@@ -56,10 +54,3 @@ def _tunnel(box: Box) -> socket.socket:
     link.sendall(f"{head}Upgrade: tcp-tunnel\r\nContent-Length: 0\r\n\r\n".encode())
     assert link.recv(4096).startswith(b"HTTP/1.1 101 ")
     return link
-
-
-def _resident_mib(box: Box) -> float:
-    assert box.engine.process
-    status = Path(f"/proc/{box.engine.process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / _KIB

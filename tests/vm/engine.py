@@ -122,6 +122,23 @@ class LiveEngine:
         """Create a small sandbox."""
         return Box(self, self.call("POST", "/v1/sandboxes", {"shape": "s-1vcpu-256mb", "disk_mib": 512, **wanted}))
 
+    def memory_mib(self, name: str = "VmRSS") -> float:
+        """Return a figure of the daemon's memory; VmHWM is the most since `forget_peak`."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
+        return int(line.split()[1]) / 1024
+
+    def forget_peak(self) -> None:
+        """Let VmHWM begin anew (proc(5), clear_refs)."""
+        assert self.process is not None
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def descriptors(self) -> int:
+        """Return how many the daemon has open."""
+        assert self.process is not None
+        return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+
     def rows(self) -> dict[str, str]:
         """Return the state of every sandbox, straight from the database."""
         with sqlite3.connect(f"file:{self.state / 'engine.db'}?mode=ro", uri=True) as database:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from tests.vm.engine import Box, wait_for
+
+MIB = 2**20
 
 
 def test_output_streams_and_exit_code_come_back_apart(box: Box) -> None:
@@ -70,12 +74,48 @@ def test_undecodable_output_is_replaced_not_lost(box: Box) -> None:
     assert box.exec("printf", "a\\377b")["stdout"] == "a\ufffdb"
 
 
-def test_output_beyond_the_limit_is_cut_and_said_so(box: Box) -> None:
-    result = box.exec("/bin/sh", "-c", "head -c 20000000 /dev/zero | tr '\\0' x; exit 3")
+@pytest.fixture(scope="module")
+def flood(box: Box) -> str:
+    """A file of 8 MiB of `yes`: to print it over and over is quicker under emulation than to say yes."""
+    box.sh("yes | head -c 1048576 >/tmp/yes; cd /tmp; for i in 1 2 3; do cat yes yes >more; mv more yes; done")
+    return "/tmp/yes"
 
-    assert len(result["stdout"]) == 16 * 2**20
+
+def test_output_beyond_the_limit_is_cut_said_so_and_not_kept_in_memory(box: Box, flood: str) -> None:
+    before = box.engine.memory_mib()
+    box.engine.forget_peak()
+
+    result = box.exec("/bin/sh", "-c", 'cat "$@"; exit 3', "sh", *[flood] * 6)
+
+    assert len(result["stdout"]) == 16 * MIB
     assert result["exit_code"] == 3
     assert "stdout cut" in result["error"]
+    assert box.engine.memory_mib("VmHWM") - before < 160
+
+
+def test_a_gigabyte_that_its_client_does_not_read_waits_in_the_guest(box: Box, flood: str) -> None:
+    before = box.engine.memory_mib()
+    box.engine.forget_peak()
+    with box.stream("/bin/sh", "-c", 'echo $$ >/tmp/cat.pid; exec cat "$@"', "sh", *[flood] * 128) as frames:
+        next(frame for frame in frames if "stdout" in frame)
+
+        printed = _stuck_at(box)
+
+        assert printed < 32 * MIB
+        assert box.engine.memory_mib("VmHWM") - before < 32
+
+
+def _stuck_at(box: Box) -> int:
+    """Return how many bytes the program has printed when it prints no more."""
+    seen = [-1]
+
+    def stuck() -> bool:
+        fields = box.sh("cat /proc/$(cat /tmp/cat.pid)/io").split()
+        seen.append(int(fields[fields.index("wchar:") + 1]))
+        return seen[-1] == seen[-2] > 0
+
+    wait_for(stuck, 30, "it prints on")
+    return seen[-1]
 
 
 def test_frames_come_while_the_program_runs(box: Box) -> None:
@@ -103,6 +143,50 @@ def test_many_programs_run_at_once(box: Box) -> None:
         results = list(pool.map(lambda n: box.sh(f"sleep 0.2; echo {n}"), range(10)))
 
     assert results == [f"{n}\n" for n in range(10)]
+
+
+def test_two_hundred_idle_tunnels_leave_room_for_others_and_nothing_behind(box: Box) -> None:
+    box.sh("mkdir -p /www; echo page >/www/index.html; httpd -p 127.0.0.1:8097 -h /www")
+    memory, open_here, open_there = box.engine.memory_mib(), box.engine.descriptors(), _guests_descriptors(box)
+    with ExitStack() as idle:
+        for _ in range(200):
+            idle.enter_context(_tunnel(box))
+
+        with _tunnel(box) as busy:
+            busy.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
+            page = b"".join(iter(lambda: busy.recv(4096), b""))
+        said = box.sh("echo here")
+
+        assert page.endswith(b"page\n")
+        assert said == "here\n"
+        assert box.engine.memory_mib() - memory < 64
+    wait_for(lambda: box.engine.descriptors() <= open_here, 30, "the daemon keeps descriptors")
+    wait_for(lambda: _guests_descriptors(box) <= open_there, 30, "the guest keeps descriptors")
+
+
+def _tunnel(box: Box) -> socket.socket:
+    link = socket.socket(socket.AF_UNIX)
+    link.settimeout(60)
+    link.connect(str(box.engine.socket))
+    head = f"POST /v1/sandboxes/{box.id}/tunnel/8097 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+    link.sendall(f"{head}Upgrade: tcp-tunnel\r\nContent-Length: 0\r\n\r\n".encode())
+    assert link.recv(4096).startswith(b"HTTP/1.1 101 ")
+    return link
+
+
+def _guests_descriptors(box: Box) -> int:
+    return int(box.sh("ls /proc/1/fd | wc -l"))
+
+
+def test_ten_thousand_arguments_and_one_of_a_mebibyte_are_told_from_each_other(box: Box) -> None:
+    many = box.exec("/bin/sh", "-c", "echo $#", "sh", *(["x"] * 10_000))
+    long = box.exec("/bin/sh", "-c", "head -c 1048576 /dev/zero | tr '\\0' x; echo")
+    large = box.exec("echo", "x" * MIB)
+
+    assert many["stdout"] == "10000\n"
+    assert long["stdout"] == "x" * MIB + "\n"
+    assert large["exit_code"] == 126
+    assert "argument list too long" in large["error"]
 
 
 def test_orphans_are_reaped(box: Box) -> None:
