@@ -140,6 +140,25 @@ func TestGuardedRootsAreRefusedEvenThroughLinks(t *testing.T) {
 	}
 }
 
+func TestACopyKeepsAwayFromWhatTheKernelShowsAndFromNothingElse(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink("/proc/self", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/proc", "/sys", "/dev", link} {
+		if tr, err := openTree(path, false, nil, "test", guarded["copy"]); codeIn(err) != codeBadPath {
+			t.Errorf("%s was opened: %v %v", path, tr, err)
+		}
+	}
+	for _, path := range []string{"/", "/etc", "/usr"} {
+		tr, err := openTree(path, false, nil, "test", guarded["copy"])
+		if err != nil {
+			t.Fatalf("%s was refused: %v", path, err)
+		}
+		tr.close()
+	}
+}
+
 func TestTheModeOfAReplacedFileKeepsWhatIsNotTheHosts(t *testing.T) {
 	tr := opened(t)
 	tr.write(t, "a", "old")
