@@ -112,6 +112,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
             await engine.network.install()
             await engine.members.install()
             files = await find_boot_files(settings, paths.probe)
+            engine.progress.found(files)
             await engine.connection.open(hide_kvm=files.accelerator is Accelerator.TCG)
             await engine.reconciler.run()
             await engine.resizes.complete()

@@ -75,6 +75,8 @@ class Layers:
         A file that cannot be read may stand on any of them: nothing is deleted then.
         """
         async with self._lock:
+            for unfinished in self._paths.sandboxes.glob("*/overlay.qcow2.new"):
+                unfinished.unlink(missing_ok=True)
             try:
                 unused = self._unused(kept)
             except EngineError as exc:
@@ -89,7 +91,7 @@ class Layers:
         if not layers:
             return ()
         needed = {self._paths.layer(layer) for layer in kept}
-        tops = [*needed, *self._paths.sandboxes.glob("*/overlay.qcow2*")]
+        tops = [*needed, *self._paths.sandboxes.glob("*/overlay.qcow2")]
         for top in tops:
             needed |= set(qcow2.chain(top))
         return tuple(sorted(path.stem for path in layers if path not in needed))

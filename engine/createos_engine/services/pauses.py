@@ -88,7 +88,7 @@ class Pauses:
 
     async def _finish(self, sandbox: Sandbox) -> None:
         """Make the saved memory a snapshot; the machine is gone. Reconcile repeats this until it has worked."""
-        files = self._progress.require_ready()
+        files = self._progress.require_files()
         needs = await self._snapshots.needs(sandbox, files.accelerator)
         origin = Origin(sandbox.id, self._network.endpoint(sandbox.slot).mac)
         now = datetime.now(UTC)
