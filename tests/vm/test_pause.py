@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -67,6 +69,23 @@ def test_memory_disk_and_processes_go_on_and_the_clock_is_right(engine: LiveEngi
     assert engine.http.post(f"{path}/resume").status_code == 200
     view = sleeper.view()
     assert view["paused_at"] < view["last_resumed_at"]
+
+
+def test_a_full_disk_is_said_in_one_sentence_and_the_sandbox_goes_on(engine: LiveEngine, sleeper: Box) -> None:
+    sleeper.sh("echo memory >/dev/shm/kept")
+    snapshots = engine.state / "snapshots"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "none", str(snapshots)], check=True)
+    try:
+        assert engine.http.post(f"/v1/sandboxes/{sleeper.id}/pause").status_code == 202
+        reach(sleeper, "running")
+        left = list(snapshots.iterdir())
+    finally:
+        subprocess.run(["umount", str(snapshots)], check=True)
+
+    reason = sleeper.view()["reason"]
+    assert re.search(r"could not be paused: .*up to \d+ MiB are needed in .* and 1\d MiB are free; remove", reason)
+    assert left == []
+    assert sleeper.sh("cat /dev/shm/kept") == "memory\n"
 
 
 def identity(box: Box) -> dict[str, str]:

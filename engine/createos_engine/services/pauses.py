@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from createos_engine.errors import Conflict, EngineError
-from createos_engine.services.admission import require_space
+from createos_engine.services.admission import QEMU_OVERHEAD_MIB, require_space, shortage
 from createos_engine.services.background import Background
 from createos_engine.services.layers import DEEPEST_CHAIN, Layers
 from createos_engine.services.locks import SandboxLocks
@@ -75,12 +75,14 @@ class Pauses:
             if self._store.state(sandbox.id) is not State.PAUSING:
                 return
             self._steps.reach(Step.PAUSE_INTENDED)
+            lacking = shortage(self._snapshots.directory, sandbox.mem_mib + QEMU_OVERHEAD_MIB)
             try:
                 to = self._snapshots.begin(sandbox.id, sandbox.mem_mib)
                 self._steps.reach(Step.PAUSE_PREPARED)
                 await self._machines.save(sandbox.id, to)
             except EngineError as exc:
-                await self._settle(sandbox, exc.reason)
+                hint = "remove sandboxes, or see createosd df and createosd prune, and pause it again"
+                await self._settle(sandbox, f"{exc.reason}: {lacking}; {hint}" if lacking else exc.reason)
                 raise
             self._steps.reach(Step.PAUSE_SAVED)
             await self._finish(sandbox)

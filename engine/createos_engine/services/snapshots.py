@@ -32,6 +32,11 @@ class Snapshots:
         self._hypervisor = hypervisor
         self._steps = steps
 
+    @property
+    def directory(self) -> Path:
+        """Where they are."""
+        return self._paths.snapshots
+
     async def needs(self, sandbox: Sandbox, accelerator: Accelerator) -> Needs:
         """Return what a memory image of the sandbox has to have been made with to be of use now."""
         return Needs.of(sandbox, accelerator, await self._hypervisor.makeup(accelerator))
