@@ -66,8 +66,9 @@ class Pauses:
             raise Conflict(f"sandbox is {sandbox.state}", hint="only a running sandbox can be paused")
         require_space(self._settings.state_dir, self._settings.disk_reserve_mib)
         self._progress.require_ready()
-        sandbox = await self._store.move(sandbox.id, State.PAUSING, StateChange(auto_paused=auto, reason=""))
-        self._background.start(f"pause {sandbox.id}", self._work(sandbox))
+        with self._locks.beginning(sandbox.id) as work:
+            sandbox = await self._store.move(sandbox.id, State.PAUSING, StateChange(auto_paused=auto, reason=""))
+            work.append(self._background.start(f"pause {sandbox.id}", self._work(sandbox)))
         return sandbox
 
     async def _work(self, sandbox: Sandbox) -> None:

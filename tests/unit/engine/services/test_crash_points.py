@@ -110,6 +110,26 @@ async def test_qemu_may_die_while_the_daemon_goes_on(name: str, album: Album) ->
         await world.close()
 
 
+@everywhere
+async def test_a_reconcile_in_the_middle_changes_nothing(name: str, album: Album) -> None:
+    """It must not take an operation that has just begun for one that a dead daemon left."""
+    _, operate = SCENARIOS[name]
+    ends = []
+    commits = sum(photo.moment == "row committed" for photo in await album.of(name))
+    for number in range(commits + 1):
+        before, box = album.before[name]
+        world = await CrashWorld(album.directory, before.restore(album.directory)).open()
+        await world.start()
+        world.come_by = _Strike(
+            number, lambda world=world: world.background.start("reconcile", world.reconciler.run()), "row committed"
+        )
+        await operate(world, box)
+        ends.append(sorted((row.state, row.reason) for row in world.rows()))
+        await world.close()
+
+    assert ends == [ends[-1]] * (commits + 1)
+
+
 async def test_a_full_disk_ends_a_pause_and_nothing_else(album: Album) -> None:
     rmtree(album.directory, ignore_errors=True)
     world = await CrashWorld(album.directory).open()
@@ -134,13 +154,16 @@ async def test_every_step_that_the_code_names_is_among_the_moments(album: Album)
 
 
 class _Strike:
-    """Does something at one of many moments."""
+    """Does something at one of many moments, or of many that are called alike."""
 
-    def __init__(self, moments_before: int, action: Callable[[], None]) -> None:
+    def __init__(self, moments_before: int, action: Callable[[], object], only: str = "") -> None:
         self._left = moments_before
         self._action = action
+        self._only = only
 
     def __call__(self, moment: str) -> None:
+        if self._only not in ("", moment):
+            return
         if self._left == 0:
             self._action()
         self._left -= 1
