@@ -214,6 +214,11 @@ class CrashWorld:
         await self.background.close()
         self._database.close()
 
+    async def change_base(self, box: Sandbox, digest: str) -> None:
+        """Let a sandbox's image be another one."""
+        sql = "UPDATE sandboxes SET base_digest = ? WHERE id = ?"
+        await self._database.write(lambda db: db.execute(sql, (digest, box.id)))
+
     async def settle(self) -> None:
         """Wait until nothing is under way; what nobody works on any more stays as it is."""
         for _ in range(_TURNS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -32,13 +33,14 @@ class LastingHypervisor:
         self._moments = moments
         self._listeners: list[Callable[[Stopped], None]] = []
         self.disk_is_full = False
+        self.version = "7.2.22"
 
     async def start(self, machine: Machine) -> None:
         """Boot: a guest knows what it finds on its disk."""
         if not machine.overlay.is_file():
             raise HostFailed(f"machine {machine.name} was not started: there is no disk")
         self._state.machines[machine.name] = FakeGuest(
-            machine.sandbox_id, believes=machine.sandbox_id, memory=words(machine.overlay)
+            machine.sandbox_id, believes=machine.sandbox_id, memory=words(machine.overlay), disk=machine.overlay
         )
         self._moments.host("machine started")
 
@@ -56,6 +58,7 @@ class LastingHypervisor:
         to.write_bytes(b"LibvirtQemudPart" + image[16:-1])
         self._moments.host("save half done")
         self._guest(name)
+        _flush(guest.disk)
         if self.disk_is_full:
             guest.stopped = False
             raise HostFailed(f"machine {name} could not be saved: No space left on device")
@@ -69,7 +72,9 @@ class LastingHypervisor:
         with image.path.open("rb", buffering=0) as file:
             content = b"".join(verified(file.fileno(), image))
         memory = content[HEADER_BYTES + decode(content).data_bytes :]
-        self._state.machines[machine.name] = FakeGuest(machine.sandbox_id, believes="", memory=memory + _WOKE)
+        self._state.machines[machine.name] = FakeGuest(
+            machine.sandbox_id, believes="", memory=memory + _WOKE, disk=machine.overlay
+        )
         write(machine.overlay, _WOKE)
         self._moments.host("machine restored")
 
@@ -79,7 +84,7 @@ class LastingHypervisor:
 
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what this QEMU is."""
-        return Makeup(qemu="7.2.22", machine="pc-q35-7.2", cpu="default")
+        return Makeup(qemu=self.version, machine="pc-q35-7.2", cpu="default")
 
     async def plug(self, name: str, nic: Nic) -> None:
         """There are no further cards here."""
@@ -196,6 +201,13 @@ class LastingIdentities:
         if not found:
             raise GuestFailed("the guest is gone")
         found[0].believes = identity
+
+
+def _flush(disk: Path) -> None:
+    """Do what QEMU does with its disks before it ends."""
+    handle = os.open(disk, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
 
 
 def is_hypervisor(fake: LastingHypervisor) -> Hypervisor:

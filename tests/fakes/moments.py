@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from createos_engine.services.steps import Step, Steps
 
@@ -15,6 +16,7 @@ class FakeGuest:
     sandbox_id: str
     believes: str
     memory: bytes
+    disk: Path
     stopped: bool = False
 
 

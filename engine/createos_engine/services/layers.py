@@ -13,6 +13,7 @@ import structlog
 
 from createos_engine.drivers import qcow2
 from createos_engine.drivers.disk import Disks
+from createos_engine.drivers.durable import sync
 from createos_engine.errors import EngineError, HostFailed
 from createos_engine.paths import Paths
 from createos_engine.services.naming import layer_id
@@ -43,6 +44,7 @@ class Layers:
                 os.link(overlay, self._paths.layer(layer))
             except OSError as exc:
                 raise HostFailed(f"the disk {overlay} cannot be frozen: {exc.strerror}") from exc
+            await asyncio.to_thread(sync, self._paths.layers)
             self._steps.reach(Step.LAYER_LINKED)
             await self._on_layer(sandbox_id, layer)
             self._steps.reach(Step.LAYER_FROZEN)
@@ -54,8 +56,14 @@ class Layers:
             await self._on_layer(sandbox_id, layer)
 
     async def _on_layer(self, sandbox_id: str, layer: str) -> None:
-        path = self._paths.layer(layer)
-        await self._disks.create_on_layer(path, self._paths.sandbox(sandbox_id).overlay)
+        """Put an empty disk in the place of the present one, in one step: there is no moment without a disk."""
+        path, overlay = self._paths.layer(layer), self._paths.sandbox(sandbox_id).overlay
+        fresh = overlay.with_name(f"{overlay.name}.new")
+        await self._disks.create_on_layer(path, fresh)
+        await asyncio.to_thread(sync, fresh)
+        fresh.replace(overlay)
+        for directory in (overlay.parent, self._paths.sandboxes):
+            await asyncio.to_thread(sync, directory)
         path.chmod(_READABLE)
 
     def depth(self, sandbox_id: str) -> int:

@@ -14,19 +14,15 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import pytest
-from createos_engine.drivers import qcow2
-from createos_engine.drivers.libvirt.savefile import HEADER_BYTES, decode
 from createos_engine.errors import EngineError
 from createos_engine.services.plan import Plan
 from createos_engine.services.steps import Step
 from createos_engine.words import Sandbox, State
 
+from tests.fakes.crash_census import end, strangers, wrong
 from tests.fakes.crash_scenarios import SCENARIOS
 from tests.fakes.crash_world import CrashWorld, Photo
-from tests.fakes.qcow2_files import words
 
-FIRST = b"first "
-SETTLED = frozenset({State.RUNNING, State.PAUSED, State.ERROR, State.FAILED, State.DESTROYED})
 everywhere = pytest.mark.parametrize("name", SCENARIOS)
 
 
@@ -52,7 +48,7 @@ class Album:
         await world.start()
 
         def take(moment: str) -> None:
-            assert _strangers(world) == [], moment
+            assert strangers(world) == [], moment
             self.moments.add(moment)
             photo = Photo.take(next(numbers), moment, self.directory, world.state)
             if not photos or not photo.shows_the_same_as(photos[-1]):
@@ -85,9 +81,9 @@ async def test_a_new_daemon_puts_everything_in_order(name: str, qemu_dies: bool,
             world.state.machines.clear()
         await world.start()
         where = f"{name}, {photo.number}: {photo.moment}"
-        assert _wrong(world, memory_safe=not qemu_dies) == [], where
+        assert wrong(world, memory_safe=not qemu_dies) == [], where
         assert await world.reconciler.run() == Plan(), where
-        assert await _end(world) == [], where
+        assert await end(world) == [], where
         await world.close()
 
 
@@ -105,8 +101,8 @@ async def test_qemu_may_die_while_the_daemon_goes_on(name: str, album: Album) ->
         await world.reconciler.run()
         await world.settle()
         where = f"{name}, {photo.number}: {photo.moment}"
-        assert _wrong(world, memory_safe=False) == [], where
-        assert await _end(world) == [], where
+        assert wrong(world, memory_safe=False) == [], where
+        assert await end(world) == [], where
         await world.close()
 
 
@@ -141,8 +137,31 @@ async def test_a_full_disk_ends_a_pause_and_nothing_else(album: Album) -> None:
 
     after = world.store.get(box.id)
     assert (after.state, "No space left on device" in after.reason) == (State.RUNNING, True)
-    assert _wrong(world, memory_safe=True) == []
-    assert await _end(world) == []
+    assert wrong(world, memory_safe=True) == []
+    assert await end(world) == []
+    await world.close()
+
+
+@pytest.mark.parametrize("changed", ["QEMU", "base image"])
+async def test_an_image_of_another_world_is_refused_with_the_way_out(changed: str, album: Album) -> None:
+    before, box = (await album.of("resume"), album.before["resume"])[1]
+    world = await CrashWorld(album.directory, before.restore(album.directory)).open()
+    await world.start()
+    assert box
+    if changed == "QEMU":
+        world.hypervisor.version = "8.2.0"
+    else:
+        await world.change_base(box, "f" * 64)
+
+    await world.resume(box)
+
+    after = world.store.get(box.id)
+    was, now = {"QEMU": ("7.2.22", "8.2.0"), "base image": ("0" * 12, "f" * 12)}[changed]
+    assert (after.state, after.has_memory) == (State.ERROR, True)
+    assert f"it was made with {changed} {was}, and now there is {now}; resume --cold boots the disk" in after.reason
+    await world.resume(box, cold=True)
+    assert world.store.state(box.id) is State.RUNNING
+    assert wrong(world, memory_safe=True) == []
     await world.close()
 
 
@@ -167,91 +186,3 @@ class _Strike:
         if self._left == 0:
             self._action()
         self._left -= 1
-
-
-def _strangers(world: CrashWorld) -> list[str]:
-    """Return the guests behind an open link that do not know (yet) who they are."""
-    open_ids = {row.id for row in world.rows() if world.state.links.get(row.slot)}
-    guests = world.state.machines.values()
-    return [one.sandbox_id for one in guests if one.sandbox_id in open_ids and one.believes != one.sandbox_id]
-
-
-def _wrong(world: CrashWorld, *, memory_safe: bool) -> list[str]:
-    """Return what is not as the rows say, and what is there that no row owns."""
-    rows, found = world.rows(), _strangers(world)
-    for row in rows:
-        found += [f"{row.name}: {said}" for said in _of_row(world, row, memory_safe)]
-    kept = {row.id for row in rows if row.state not in (State.FAILED, State.DESTROYED)}
-    running = {row.id for row in rows if row.state is State.RUNNING}
-    guests = {one.sandbox_id for one in world.state.machines.values()}
-    slots = {row.slot for row in rows if row.id in running}
-    snapshots = {entry.name for entry in world.paths.snapshots.iterdir()}
-    found += [f"machines of {guests ^ running}"] if guests != running else []
-    found += [f"links {world.state.links} for {slots}"] if world.state.links != dict.fromkeys(slots, True) else []
-    found += [f"directories {names - kept}"] if (names := _names(world.paths.sandboxes)) - kept else []
-    owners = {row.id for row in rows if row.has_memory and row.id in kept}
-    found += [f"snapshots {snapshots ^ owners}"] if snapshots != owners else []
-    needed = {path.stem for top in _tops(world) for path in (top, *qcow2.chain(top))}
-    layers = {path.stem for path in world.paths.layers.iterdir()}
-    found += [f"layers {layers - needed}"] if layers - needed else []
-    return found
-
-
-def _of_row(world: CrashWorld, row: Sandbox, memory_safe: bool) -> list[str]:
-    if row.state not in SETTLED:
-        return [f"is {row.state}"]
-    if row.state in (State.FAILED, State.DESTROYED):
-        return []
-    overlay = world.paths.sandbox(row.id).overlay
-    if not overlay.exists():
-        # A fork whose memory was not even linked has nothing that is not its source's.
-        return [] if row.state is State.ERROR and row.forked_from and not row.has_memory else ["has no disk"]
-    disk = words(overlay)
-    if row.state is State.RUNNING:
-        guest = world.state.machines.get(world.machines.name(row.id))
-        if guest is None or guest.stopped or not world.agents.connected(row.id):
-            return ["has no guest that answers"]
-        return [] if guest.memory == disk else [f"memory {guest.memory!r} on disk {disk!r}"]
-    if not row.has_memory:
-        return ["lost its memory"] if memory_safe and not row.forked_from else []
-    memory = _memory(world, row)
-    return [] if memory == disk else [f"image {memory!r} on disk {disk!r}"]
-
-
-def _memory(world: CrashWorld, row: Sandbox) -> bytes:
-    content = world.snapshots.open(row.id).memory.path.read_bytes()
-    return content[HEADER_BYTES + decode(content).data_bytes :]
-
-
-def _tops(world: CrashWorld) -> list[Path]:
-    layers = [world.snapshots.open(name).layer for name in world.snapshots.ids()]
-    return [
-        *world.paths.sandboxes.glob("*/overlay.qcow2"),
-        *(world.paths.layer(layer) for layer in layers if layer),
-    ]
-
-
-async def _end(world: CrashWorld) -> list[str]:
-    """Resume everything that can be, look at what was written, remove it all, and return what is wrong."""
-    found = []
-    for row in world.rows():
-        has_disk = world.paths.sandbox(row.id).overlay.exists()
-        if row.state in (State.PAUSED, State.ERROR) and has_disk:
-            await world.resume(row)
-            if world.store.state(row.id) is not State.RUNNING:
-                found.append(f"{row.name} cannot be resumed: {world.store.get(row.id).reason}")
-            elif row.id in _wrote(world) and not words(world.paths.sandbox(row.id).overlay).startswith(FIRST):
-                found.append(f"{row.name} lost what it wrote")
-    for row in world.rows():
-        await world.sandboxes.delete(world.user, row.id)
-        await world.settle()
-    left = [*world.paths.sandboxes.iterdir(), *world.paths.snapshots.iterdir(), *world.paths.layers.iterdir()]
-    return found + [str(path) for path in left] + list(world.state.machines) + list(map(str, world.state.links))
-
-
-def _wrote(world: CrashWorld) -> set[str]:
-    return {row.id for row in world.rows() if row.has_memory or row.forked_from}
-
-
-def _names(directory: Path) -> set[str]:
-    return {entry.name for entry in directory.iterdir()}
