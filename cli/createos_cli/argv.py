@@ -48,6 +48,9 @@ GLOBAL_FLAGS = (
         ("CREATEOS_API_KEY", "CREATEOS_PLAN_API_KEY", "CREATEOS_PROJECT_API_KEY"),
         "Credential for this run instead of the stored one.",
     ),
+    GlobalFlag(
+        "auto-resume", "", "", ("CREATEOS_AUTO_RESUME",), "Resume a sandbox that was paused for being idle, then go on."
+    ),
     GlobalFlag("debug", "d", "", ("CREATEOS_DEBUG",), "Show requests, answers and the place of a failure."),
 )
 BY_NAME = {name: flag for flag in GLOBAL_FLAGS for name in (flag.name, flag.short) if name}
@@ -63,6 +66,7 @@ class Globals:
     api_url: str = ""
     api_key: str = ""
     debug: bool = False
+    auto_resume: bool = False
 
 
 def split_globals(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -94,6 +98,7 @@ def read_globals(given: Mapping[str, str], environ: Mapping[str, str]) -> Global
         api_url=values["api-url"],
         api_key=values["api-key"],
         debug=values["debug"].lower() not in NO,
+        auto_resume=values["auto-resume"].lower() not in NO,
     )
 
 

@@ -42,12 +42,14 @@ class Client:
         *,
         trace: Trace | None = None,
         on_stale: Callable[[], None] | None = None,
+        auto_resume: bool = False,
     ) -> None:
         self.endpoint = endpoint
         self._transport = transport
         self._credential = credential
         self._trace = trace
         self._on_stale = on_stale
+        self._auto_resume = auto_resume
 
     def get(self, path: str, **query: object) -> JsonObject:
         """GET one object."""
@@ -176,6 +178,8 @@ class Client:
 
     def _headers(self) -> Mapping[str, str]:
         headers = {"User-Agent": "createos-cli", "Accept": "application/json", "Content-Type": "application/json"}
+        if self._auto_resume:
+            headers["X-Auto-Resume"] = "true"
         return {**headers, "X-Api-Key": self._credential.token} if self._credential else headers
 
     def _bad_answer(self, path: str) -> BadAnswer:

@@ -47,7 +47,14 @@ class Session:
     def client_of(self, endpoint: Endpoint, credential: Credential | None) -> Client:
         """Return a client for another server or identity."""
         transport = self.around.connect(endpoint)
-        return Client(endpoint, transport, credential, trace=self._trace, on_stale=self._say_stale)
+        return Client(
+            endpoint,
+            transport,
+            credential,
+            trace=self._trace,
+            on_stale=self._say_stale,
+            auto_resume=self.flags.auto_resume,
+        )
 
     @cached_property
     def _credential(self) -> Credential | None:

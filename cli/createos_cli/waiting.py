@@ -10,6 +10,8 @@ from createos_cli.errors import CliError
 LONGEST_S = 300.0
 FIRST_STEP_S, LONGEST_STEP_S = 0.1, 2.0
 ENDED = ("failed", "error", "destroying", "destroyed")
+# Where a pause or a resume that came to nothing leaves the sandbox: where it was.
+UNDONE = {"paused": "running", "running": "paused"}
 
 
 def wait_for(client: Client, sandbox_id: str, wanted: str) -> JsonObject:
@@ -20,7 +22,7 @@ def wait_for(client: Client, sandbox_id: str, wanted: str) -> JsonObject:
         status = str(found.get("status", ""))
         if status == wanted:
             return found
-        if status in ENDED or monotonic() > end:
+        if status in ENDED or status == UNDONE.get(wanted) or monotonic() > end:
             reason = f": {found['reason']}" if found.get("reason") else ""
             raise CliError(f"the sandbox is {status}, not {wanted}{reason}", hint=f"createos sandbox get {sandbox_id}")
         sleep(step)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from createos_images.cache import Cache
 
 from createos_engine.api.app import create_app
 from createos_engine.api.server import ApiServer
@@ -20,6 +21,8 @@ from createos_engine.instance import make_directories, open_layers, own
 from createos_engine.lifecycle import TERMINAL
 from createos_engine.paths import Paths
 from createos_engine.services.bootfiles import find_boot_files
+from createos_engine.services.progress import BootFiles
+from createos_engine.services.prune import TOUCH_EVERY_S, touch
 from createos_engine.services.steps import Steps
 from createos_engine.settings import Settings
 from createos_engine.wiring import Engine, open_engine
@@ -112,6 +115,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
             await engine.network.install()
             await engine.members.install()
             files = await find_boot_files(settings, paths.probe)
+            engine.progress.found(files)
             await engine.connection.open(hide_kvm=files.accelerator is Accelerator.TCG)
             await engine.reconciler.run()
             await engine.resizes.complete()
@@ -130,5 +134,14 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     engine.background.every(IDLE_EVERY_S, "idle", engine.idle.pause_idle)
     engine.background.every(settings.reconcile_every_s, "resizes", engine.resizes.complete)
     engine.background.every(settings.reconcile_every_s, "bandwidth", engine.bandwidth.count)
+    engine.background.every(TOUCH_EVERY_S, "used files", partial(_touch, engine, settings, files))
+    await _touch(engine, settings, files)
     engine.progress.ready(files)
     log.info("ready", accelerator=files.accelerator, reason=files.accelerator_reason)
+
+
+async def _touch(engine: Engine, settings: Settings, files: BootFiles) -> None:
+    """Say to other engines of the cache that this one uses its boot files and the images of its sandboxes."""
+    bases, rows = Cache(settings.cache_dir).bases, engine.store.in_states(frozenset(State) - TERMINAL)
+    used = {bases / f"{row.base_digest}.raw" for row in rows}
+    await asyncio.to_thread(touch, [files.initramfs, *used])

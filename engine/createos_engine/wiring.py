@@ -73,6 +73,7 @@ from createos_engine.services.steps import Steps
 from createos_engine.services.syncs import Syncs
 from createos_engine.services.templates import Templates
 from createos_engine.services.tunnels import Tunnels
+from createos_engine.services.wakes import Wakes
 from createos_engine.settings import Settings
 from createos_engine.store.access_tokens import AccessTokenStore
 from createos_engine.store.accounts import AccountStore
@@ -210,7 +211,8 @@ def _assemble(
     )
     pauses = Pauses(store, machines, network, snapshots, layers, locks, background, progress, settings, steps)
     resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
-    ingress = Ingress(store, guests, resumes.begin, settings, paths.ingress)
+    wakes = Wakes(store, resumes.begin, deadline_s=settings.boot_deadline_s)
+    ingress = Ingress(store, guests, wakes.woken, settings, paths.ingress)
     forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, steps)
     agents.on_connected(SelfRequests(store, sandboxes, pauses, background).connected)
     keep = timedelta(seconds=settings.keep_destroyed_s)
@@ -227,6 +229,7 @@ def _assemble(
             pauses=pauses,
             resumes=resumes,
             forks=forks,
+            wakes=wakes,
             processes=Processes(guests),
             shells=Shells(guests),
             execs=Execs(guests, output_limit_bytes=settings.exec_output_limit_mib * _MIB),

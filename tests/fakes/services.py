@@ -22,6 +22,7 @@ from createos_engine.api.ports import (
     SshPort,
     TemplatePort,
     TunnelsPort,
+    WakePort,
 )
 from createos_engine.api.process_ports import ProcessPort, ShellPort
 from createos_engine.api.sync_port import SyncPort
@@ -143,6 +144,7 @@ class FakeWorld:
         pauses: PausePort = self.snapshots
         resumes: ResumePort = self.snapshots
         forks: ForkPort = self.snapshots
+        wakes: WakePort = self.snapshots
         access_tokens: AccessTokenPort = self.access_tokens
         resizes: ResizePort = self.sandboxes
         files: FilePort = self.files
@@ -161,6 +163,7 @@ class FakeWorld:
             pauses=pauses,
             resumes=resumes,
             forks=forks,
+            wakes=wakes,
             execs=execs,
             catalog=catalog,
             health=health,

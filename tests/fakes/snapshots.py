@@ -51,6 +51,12 @@ class FakeSnapshots:
         self._sandboxes.add(replace(resuming, state=State.RUNNING, last_resumed_at=NOON))
         return resuming
 
+    async def wake(self, user: User, ref: str) -> None:
+        """Resume at once what idleness has paused."""
+        row = await self._sandboxes.get(user, ref)
+        if row.auto_paused:
+            self._sandboxes.add(replace(row, state=State.RUNNING, auto_paused=False))
+
     async def fork(self, user: User, ref: str, wanted: NewFork) -> Sandbox:
         """Fork at once."""
         source = await self._sandboxes.get(user, ref)

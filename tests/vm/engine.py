@@ -71,8 +71,9 @@ class LiveEngine:
         """The tag on this engine's host objects."""
         return (self.state / "instance").read_text().strip()
 
-    def start(self, *, wait: bool = True) -> None:
-        """Start the daemon and wait until creates can work."""
+    def start(self, *, wait: bool = True, die_at: str = "") -> None:
+        """Start the daemon and wait until creates can work; with *die_at* it kills itself at that step."""
+        program = ["tests.chaos.dying_daemon", die_at] if die_at else ["createos_engine.main", "serve"]
         environment = {
             **os.environ,
             **self._settings,
@@ -87,9 +88,7 @@ class LiveEngine:
         }
         _copy_found_out(Path(_found_out.name), self.state)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "createos_engine.main", "serve"], env=environment, stderr=log, stdout=log
-            )
+            self.process = subprocess.Popen([sys.executable, "-m", *program], env=environment, stderr=log, stdout=log)
         if wait:
             wait_for(self._ready, READY_DEADLINE_S, f"createosd is not ready: {self.log_tail()}")
             _copy_found_out(self.state, Path(_found_out.name))
@@ -211,10 +210,10 @@ class LiveEngine:
 
 
 @contextmanager
-def live_engine(**settings: object) -> Iterator[LiveEngine]:
+def live_engine(*, die_at: str = "", **settings: object) -> Iterator[LiveEngine]:
     """Run a daemon with a state directory of its own; what it leaves behind after its end is an error."""
     engine = LiveEngine(**settings)
-    engine.start()
+    engine.start(die_at=die_at)
     try:
         yield engine
     finally:

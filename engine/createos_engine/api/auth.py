@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import APIKeyHeader
 
 from createos_engine.api.asgi import PEER_UID
@@ -77,8 +77,21 @@ async def runtime_caller(request: Request, who: Identity, ported: Ported) -> Use
     return who.owner
 
 
+async def caller_inside(
+    request: Request,
+    user: Annotated[User, Depends(runtime_caller)],
+    ported: Ported,
+    auto_resume: Annotated[bool, Query(description="Resume it first if it was paused for being idle.")] = False,
+    x_auto_resume: Annotated[bool, Header(description="The same as auto_resume.")] = False,
+) -> User:
+    """Return the user, once a sandbox that was paused for being idle runs again, if that is asked for."""
+    if auto_resume or x_auto_resume:
+        await ported.wakes.wake(user, request.path_params["sandbox_id"])
+    return user
+
+
 # Who may work inside a sandbox: run programs, move files, open tunnels (wire-api 4.3). The route's path names it.
-RuntimeCaller = Annotated[User, Depends(runtime_caller)]
+RuntimeCaller = Annotated[User, Depends(caller_inside)]
 
 
 async def on_the_socket(request: Request) -> None:

@@ -79,6 +79,13 @@ class ForkPort(Protocol):
         """Begin a fork; the answer is the new sandbox, `forking`."""
 
 
+class WakePort(Protocol):
+    """Sandboxes that idleness has paused."""
+
+    async def wake(self, user: User, ref: str) -> None:
+        """Let a sandbox run that was paused for being idle, and wait for it; any other stays as it is."""
+
+
 class ExecPort(Protocol):
     """Programs in sandboxes."""
 
@@ -217,6 +224,7 @@ class Services:
     pauses: PausePort
     resumes: ResumePort
     forks: ForkPort
+    wakes: WakePort
     execs: ExecPort
     catalog: CatalogPort
     health: HealthPort

@@ -28,17 +28,14 @@ class Disks:
         overlay.chmod(0o600)
 
     async def create_on_layer(self, layer: Path, overlay: Path) -> None:
-        """Make an empty qcow2 overlay of the same size on a frozen one; one that is there already is replaced.
-
-        The new file takes its place in one step: there is no moment without a disk.
-        """
+        """Make an empty qcow2 overlay of the same size on a frozen one; one that is there already is replaced."""
         if not layer.is_file():
             raise HostFailed(f"the disk {layer} is gone", hint="createosd doctor")
-        fresh = overlay.with_name(f"{overlay.name}.new")
-        fresh.unlink(missing_ok=True)
-        await run("qemu-img", "create", "-q", "-f", "qcow2", "-b", layer, "-F", "qcow2", fresh, deadline_s=_DEADLINE_S)
-        fresh.chmod(0o600)
-        fresh.replace(overlay)
+        overlay.unlink(missing_ok=True)
+        await run(
+            "qemu-img", "create", "-q", "-f", "qcow2", "-b", layer, "-F", "qcow2", overlay, deadline_s=_DEADLINE_S
+        )
+        overlay.chmod(0o600)
 
     async def flatten(self, overlay: Path, base: Path) -> None:
         """Let a disk that no machine uses stand on *base* alone, with everything of the layers between in itself.

@@ -39,3 +39,11 @@ def require_space(directory: Path, reserve_mib: int) -> None:
             f"not enough free disk space in {directory}: {free} MiB are left, {reserve_mib} MiB are kept in reserve",
             hint="remove sandboxes or free some space",
         )
+
+
+def shortage(directory: Path, wanted_mib: int) -> str:
+    """Return what to say of a write to *directory* that failed when it may have lacked space; empty if it did not."""
+    free = shutil.disk_usage(directory).free // 2**20
+    if free >= wanted_mib:
+        return ""
+    return f"up to {wanted_mib} MiB are needed in {directory} and {free} MiB are free"

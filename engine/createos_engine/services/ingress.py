@@ -6,7 +6,6 @@ is private, as its author meant it, and no byte of a visitor passes the channel 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -29,8 +28,6 @@ log = structlog.get_logger(__name__)
 
 NO_PORT = -1
 _ID_PREFIX = "sb-"
-_POLL_S = 0.1
-_COMING = frozenset({State.RESUMING, State.PAUSING})
 
 
 class Ingress:
@@ -40,13 +37,13 @@ class Ingress:
         self,
         store: SandboxStore,
         guests: Guests,
-        resume: Callable[[Sandbox], Awaitable[Sandbox]],
+        woken: Callable[[Sandbox], Awaitable[Sandbox]],
         settings: Settings,
         directory: Path,
     ) -> None:
         self._store = store
         self._guests = guests
-        self._resume = resume
+        self._woken = woken
         self._settings = settings
         self._directory = directory
         self._listener: Listener | None = None
@@ -121,22 +118,13 @@ class Ingress:
             hint = f"createos sandbox edit {sandbox.name} --ingress on"
             raise Refused(404, f"sandbox {sandbox.name} has no public URL; {hint}")
         if self._settings.ingress_resumes and sandbox.auto_paused:
-            sandbox = await self._woken(sandbox)
+            try:
+                sandbox = await self._woken(sandbox)
+            except EngineError as exc:
+                raise Refused(503, exc.sentence) from exc
         if sandbox.state is not State.RUNNING:
             hint = f"; createos sandbox resume {sandbox.name}" if sandbox.state is State.PAUSED else ""
             raise Refused(503, f"sandbox {sandbox.name} is {sandbox.state}{hint}")
-        return sandbox
-
-    async def _woken(self, sandbox: Sandbox) -> Sandbox:
-        """Resume a sandbox that paused itself, and wait for it; several visitors wait for one resume."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.boot_deadline_s):
-                while sandbox.state in _COMING | {State.PAUSED}:
-                    if sandbox.state is State.PAUSED:
-                        with suppress(EngineError):
-                            await self._resume(sandbox)
-                    await asyncio.sleep(_POLL_S)
-                    sandbox = self._store.get(sandbox.id)
         return sandbox
 
     def _is_open(self, visited: Sandbox) -> bool:

@@ -13,6 +13,7 @@ import structlog
 
 from createos_engine.drivers import qcow2
 from createos_engine.drivers.disk import Disks
+from createos_engine.drivers.durable import sync
 from createos_engine.errors import EngineError, HostFailed
 from createos_engine.paths import Paths
 from createos_engine.services.naming import layer_id
@@ -43,6 +44,7 @@ class Layers:
                 os.link(overlay, self._paths.layer(layer))
             except OSError as exc:
                 raise HostFailed(f"the disk {overlay} cannot be frozen: {exc.strerror}") from exc
+            await asyncio.to_thread(sync, self._paths.layers)
             self._steps.reach(Step.LAYER_LINKED)
             await self._on_layer(sandbox_id, layer)
             self._steps.reach(Step.LAYER_FROZEN)
@@ -54,8 +56,14 @@ class Layers:
             await self._on_layer(sandbox_id, layer)
 
     async def _on_layer(self, sandbox_id: str, layer: str) -> None:
-        path = self._paths.layer(layer)
-        await self._disks.create_on_layer(path, self._paths.sandbox(sandbox_id).overlay)
+        """Put an empty disk in the place of the present one, in one step: there is no moment without a disk."""
+        path, overlay = self._paths.layer(layer), self._paths.sandbox(sandbox_id).overlay
+        fresh = overlay.with_name(f"{overlay.name}.new")
+        await self._disks.create_on_layer(path, fresh)
+        await asyncio.to_thread(sync, fresh)
+        fresh.replace(overlay)
+        for directory in (overlay.parent, self._paths.sandboxes):
+            await asyncio.to_thread(sync, directory)
         path.chmod(_READABLE)
 
     def depth(self, sandbox_id: str) -> int:
@@ -75,6 +83,8 @@ class Layers:
         A file that cannot be read may stand on any of them: nothing is deleted then.
         """
         async with self._lock:
+            for unfinished in self._paths.sandboxes.glob("*/overlay.qcow2.new"):
+                unfinished.unlink(missing_ok=True)
             try:
                 unused = self._unused(kept)
             except EngineError as exc:
@@ -89,7 +99,7 @@ class Layers:
         if not layers:
             return ()
         needed = {self._paths.layer(layer) for layer in kept}
-        tops = [*needed, *self._paths.sandboxes.glob("*/overlay.qcow2*")]
+        tops = [*needed, *self._paths.sandboxes.glob("*/overlay.qcow2")]
         for top in tops:
             needed |= set(qcow2.chain(top))
         return tuple(sorted(path.stem for path in layers if path not in needed))

@@ -19,6 +19,8 @@ def write_manifest(path: Path, sandbox: Sandbox) -> None:
         partial.unlink(missing_ok=True)
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as manifest:
             manifest.write(row + "\n")
+            manifest.flush()
+            os.fsync(manifest.fileno())
         partial.replace(path)
     except OSError as exc:
         raise HostFailed(f"{path} could not be written: {exc.strerror}", hint="free some space") from exc

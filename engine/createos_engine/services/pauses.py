@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from createos_engine.errors import Conflict, EngineError
-from createos_engine.services.admission import require_space
+from createos_engine.services.admission import QEMU_OVERHEAD_MIB, require_space, shortage
 from createos_engine.services.background import Background
 from createos_engine.services.layers import DEEPEST_CHAIN, Layers
 from createos_engine.services.locks import SandboxLocks
@@ -66,8 +66,9 @@ class Pauses:
             raise Conflict(f"sandbox is {sandbox.state}", hint="only a running sandbox can be paused")
         require_space(self._settings.state_dir, self._settings.disk_reserve_mib)
         self._progress.require_ready()
-        sandbox = await self._store.move(sandbox.id, State.PAUSING, StateChange(auto_paused=auto, reason=""))
-        self._background.start(f"pause {sandbox.id}", self._work(sandbox))
+        with self._locks.beginning(sandbox.id) as work:
+            sandbox = await self._store.move(sandbox.id, State.PAUSING, StateChange(auto_paused=auto, reason=""))
+            work.append(self._background.start(f"pause {sandbox.id}", self._work(sandbox)))
         return sandbox
 
     async def _work(self, sandbox: Sandbox) -> None:
@@ -75,12 +76,14 @@ class Pauses:
             if self._store.state(sandbox.id) is not State.PAUSING:
                 return
             self._steps.reach(Step.PAUSE_INTENDED)
+            lacking = shortage(self._snapshots.directory, sandbox.mem_mib + QEMU_OVERHEAD_MIB)
             try:
                 to = self._snapshots.begin(sandbox.id, sandbox.mem_mib)
                 self._steps.reach(Step.PAUSE_PREPARED)
                 await self._machines.save(sandbox.id, to)
             except EngineError as exc:
-                await self._settle(sandbox, exc.reason)
+                hint = "remove sandboxes, or see createosd df and createosd prune, and pause it again"
+                await self._settle(sandbox, f"{exc.reason}: {lacking}; {hint}" if lacking else exc.reason)
                 raise
             self._steps.reach(Step.PAUSE_SAVED)
             await self._finish(sandbox)
@@ -88,7 +91,7 @@ class Pauses:
 
     async def _finish(self, sandbox: Sandbox) -> None:
         """Make the saved memory a snapshot; the machine is gone. Reconcile repeats this until it has worked."""
-        files = self._progress.require_ready()
+        files = self._progress.require_files()
         needs = await self._snapshots.needs(sandbox, files.accelerator)
         origin = Origin(sandbox.id, self._network.endpoint(sandbox.slot).mac)
         now = datetime.now(UTC)

@@ -45,6 +45,10 @@ class Progress:
         """Replace what is said of a subject; an empty sentence says that all is well."""
         self._remarks[subject] = sentence
 
+    def found(self, files: BootFiles) -> None:
+        """Machines could be started with these; what a dead daemon left is put in order before that is done."""
+        self._files = files
+
     def ready(self, files: BootFiles) -> None:
         """Creates work from now on."""
         self._files, self.reason = files, ""
@@ -57,6 +61,12 @@ class Progress:
     def require_ready(self) -> BootFiles:
         """Return what to start machines with, or raise Unavailable with what is still missing."""
         if self.reason or self._files is None:
+            raise Unavailable(self.reason, hint="try again in a few seconds, or see createosd doctor")
+        return self._files
+
+    def require_files(self) -> BootFiles:
+        """Return what to start machines with, be creates possible yet or not; raise Unavailable before it is known."""
+        if self._files is None:
             raise Unavailable(self.reason, hint="try again in a few seconds, or see createosd doctor")
         return self._files
 

@@ -79,8 +79,9 @@ class Resumes:
         files = self._progress.require_ready()
         self.admit(sandbox)
         has_memory = True if sandbox.state is State.FORKING else None
-        sandbox = await self._store.move(sandbox.id, State.RESUMING, StateChange(reason="", has_memory=has_memory))
-        self._background.start(f"resume {sandbox.id}", self._work(sandbox, files, cold=cold))
+        with self._locks.beginning(sandbox.id) as work:
+            sandbox = await self._store.move(sandbox.id, State.RESUMING, StateChange(reason="", has_memory=has_memory))
+            work.append(self._background.start(f"resume {sandbox.id}", self._work(sandbox, files, cold=cold)))
         return sandbox
 
     def admit(self, sandbox: Sandbox) -> None:

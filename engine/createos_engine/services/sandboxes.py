@@ -88,12 +88,14 @@ class Sandboxes:
         self, draft: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork]
     ) -> asyncio.Task[Sandbox]:
         """Commit the row and start the work."""
-        async with self._admission:
-            self._admit(draft)
-            row = await self._store.insert(
-                draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
-            )
-        task = self._background.start(f"create {row.id}", self._bring_up(row, base, files, joined))
+        with self._locks.beginning(draft.id) as work:
+            async with self._admission:
+                self._admit(draft)
+                row = await self._store.insert(
+                    draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
+                )
+            task = self._background.start(f"create {row.id}", self._bring_up(row, base, files, joined))
+            work.append(task)
         self._creating[row.id] = task
         task.add_done_callback(lambda _: self._creating.pop(row.id, None))
         return task

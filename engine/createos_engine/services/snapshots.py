@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from createos_engine.drivers.durable import sync
 from createos_engine.drivers.hypervisor import Hypervisor, MemoryImage, UnusableImage
 from createos_engine.drivers.libvirt.pipe import CHUNK_BYTES, digests_of
 from createos_engine.drivers.libvirt.savefile import HEADER_BYTES, data_bytes
@@ -31,6 +32,11 @@ class Snapshots:
         self._paths = paths
         self._hypervisor = hypervisor
         self._steps = steps
+
+    @property
+    def directory(self) -> Path:
+        """Where they are."""
+        return self._paths.snapshots
 
     async def needs(self, sandbox: Sandbox, accelerator: Accelerator) -> Needs:
         """Return what a memory image of the sandbox has to have been made with to be of use now."""
@@ -60,7 +66,7 @@ class Snapshots:
         partial = paths.partial
         with _files(f"the snapshot {snapshot_id} could not be completed"):
             digests, _ = await asyncio.gather(
-                asyncio.to_thread(digests_of, partial.memory), asyncio.to_thread(_sync, partial.memory)
+                asyncio.to_thread(digests_of, partial.memory), asyncio.to_thread(sync, partial.memory)
             )
             size = partial.memory.stat().st_size
             memory = MemoryImage(paths.memory, size, CHUNK_BYTES, digests)
@@ -76,10 +82,10 @@ class Snapshots:
     def _move(self, snapshot_id: str) -> None:
         paths = self._paths.snapshot(snapshot_id)
         for path in (paths.partial.manifest, paths.partial.directory):
-            _sync(path)
+            sync(path)
         shutil.rmtree(paths.directory, ignore_errors=True)
         paths.partial.directory.rename(paths.directory)
-        _sync(self._paths.snapshots)
+        sync(self._paths.snapshots)
 
     def open(self, snapshot_id: str) -> Snapshot:
         """Return a snapshot by its manifest; raise UnusableImage. The memory itself is verified when it is used."""
@@ -108,9 +114,9 @@ class Snapshots:
         fresh = manifest.with_suffix(".new")
         with _files(f"the snapshot {snapshot.id} cannot be written"):
             fresh.write_bytes(write(changed))
-            _sync(fresh)
+            sync(fresh)
             fresh.replace(manifest)
-            _sync(manifest.parent)
+            sync(manifest.parent)
         return changed
 
     def saved(self, snapshot_id: str) -> bool:
@@ -146,14 +152,6 @@ class Snapshots:
         if paths.directory.exists():
             paths.directory.rename(paths.partial.directory)
             self.discard_partial(snapshot_id)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

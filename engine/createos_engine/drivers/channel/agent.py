@@ -103,10 +103,10 @@ class AgentClient:
         """Give the guest its identity; return what it reads back from its system."""
         return await self.ask("configure", identity.request(), deadline_s)
 
-    async def wake(self, clock_unix_ns: int, entropy: bytes, *, deadline_s: float = 15) -> None:
-        """Set the clock of a guest that has slept and give it fresh randomness."""
+    async def wake(self, clock_unix_ns: int, entropy: bytes, *, deadline_s: float = 15) -> int:
+        """Set the clock of a guest that has slept, give it fresh randomness, and return what its clock says then."""
         body: dict[str, object] = {"clock_unix_ns": clock_unix_ns, "entropy_base64": b64encode(entropy).decode()}
-        await self.ask("wake", body, deadline_s)
+        return integer(await self.ask("wake", body, deadline_s), "clock_unix_ns")
 
     async def stats(self, *, deadline_s: float = 5) -> Stats:
         """Return the guest's own figures."""

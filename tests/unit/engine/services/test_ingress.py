@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from createos_engine.services.guests import Guests
 from createos_engine.services.ingress import Ingress
+from createos_engine.services.wakes import Wakes
 from createos_engine.settings import Settings
 from createos_engine.store.sandboxes import StateChange
 from createos_engine.words import Sandbox, SandboxChanges, State
@@ -46,7 +47,8 @@ async def site_of(world: World, tmp_path: Path, **settings: object) -> Site:
     row = await world.store.change(row.id, SandboxChanges(ingress_enabled=True))
     guests = Guests(world.store, cast("Any", None))
     given = Settings(ingress_https_port=0, ingress_http_port=0, **settings)  # type: ignore[arg-type]
-    return Site(world, Ingress(world.store, guests, resume, given, tmp_path / "ingress"), guests, row)
+    wakes = Wakes(world.store, resume, deadline_s=5)
+    return Site(world, Ingress(world.store, guests, wakes.woken, given, tmp_path / "ingress"), guests, row)
 
 
 async def pause(site: Site, *, auto: bool) -> None:

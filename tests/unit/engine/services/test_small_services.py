@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from createos_engine.errors import Invalid, Unavailable
-from createos_engine.services.admission import available_memory_mib, require_memory, require_space
+from createos_engine.services.admission import available_memory_mib, require_memory, require_space, shortage
 from createos_engine.services.console import last_lines, trim
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.naming import machine_uuid, random_name, sandbox_id
@@ -64,6 +64,13 @@ def test_a_guest_that_does_not_fit_is_refused_with_what_is_left() -> None:
 def test_a_full_disk_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="not enough free disk space"):
         require_space(tmp_path, reserve_mib=10**9)
+
+
+def test_a_write_that_failed_may_have_lacked_space(tmp_path: Path) -> None:
+    said = shortage(tmp_path, 10**9)
+
+    assert said.startswith(f"up to 1000000000 MiB are needed in {tmp_path} and ")
+    assert shortage(tmp_path, 0) == ""
 
 
 def test_ids_and_names_have_the_form_of_the_contract() -> None:
