@@ -56,8 +56,7 @@ class Daemon:
         await self.engine.background.drain("destroy", DRAIN_S)
         for row in store.in_states({State.DESTROYING}):
             log.error("a sandbox could not be destroyed", sandbox=row.id)
-        await self.engine.members.remove()
-        await self.engine.network.remove()
+        await self.engine.guard.remove()
 
 
 @asynccontextmanager
@@ -79,6 +78,7 @@ async def running_daemon(settings: Settings, steps: Steps | None = None) -> Asyn
             await engine.network.enable_loopback()
             await server.start()
             await engine.ingress.open()
+            engine.background.start("guard", engine.guard.watch())
             engine.background.start("start", _start(engine, settings, paths))
             say = partial(engine.progress.remark, "ssh")
             engine.background.start("ssh gateway", engine.gateway.keep_open(say))
@@ -112,8 +112,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     """Make creates possible; what stands in the way is said in readyz and tried again."""
     while True:
         try:
-            await engine.network.install()
-            await engine.members.install()
+            await engine.guard.install()
             files = await find_boot_files(settings, paths.probe)
             engine.progress.found(files)
             await engine.connection.open(hide_kvm=files.accelerator is Accelerator.TCG)

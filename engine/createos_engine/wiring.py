@@ -43,6 +43,7 @@ from createos_engine.services.egress import Egress
 from createos_engine.services.exec import Execs
 from createos_engine.services.files import Files
 from createos_engine.services.forks import Forks
+from createos_engine.services.guard import Guard
 from createos_engine.services.guests import Guests
 from createos_engine.services.health import Health
 from createos_engine.services.identity import Identities
@@ -106,7 +107,7 @@ class Engine:
     templates: Templates
     bandwidth: Bandwidths
     network: Network
-    members: Members
+    guard: Guard
     ingress: Ingress
     connection: LibvirtConnection
     background: Background
@@ -273,7 +274,7 @@ def _assemble(
         templates=templates,
         bandwidth=bandwidth,
         network=network,
-        members=members,
+        guard=Guard(instance, network, members),
         ingress=ingress,
         connection=connection,
         background=background,

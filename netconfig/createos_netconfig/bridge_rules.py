@@ -10,6 +10,7 @@ Everything is decided in the bridge family and without state: `ct` and `reject` 
 | from_host | output | nothing: the host says nothing on these networks |
 | ports_… | inet, arp | nothing passes between these interfaces and the host or its routes, bridged or not |
 
+`from` also takes the mark off that a port's latch has put on: what this table has not seen reaches no other port.
 Each port has a chain of its own, reached through a verdict map; a port without one gets nothing. A chain has constants
 instead of look-ups because the target of a neighbour advertisement cannot be part of a set's key before nftables 1.0.7.
 
@@ -23,7 +24,7 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address
 
 from createos_netconfig.addresses import link_local
-from createos_netconfig.expressions import ACCEPT, DROP, Expression, field, goto, match, meta
+from createos_netconfig.expressions import ACCEPT, DROP, Expression, field, goto, match, meta, set_mark
 from createos_netconfig.names import Instance
 from createos_netconfig.nft import Command
 from createos_netconfig.segments import Port
@@ -117,7 +118,13 @@ def expel(instance: Instance, slot: int) -> list[Command]:
 def _from_rules(instance: Instance) -> list[list[Expression]]:
     ours = match(meta("iifname"), instance.port_pattern)
     kinds = match(field("ether", "type"), {"set": ["ip", "ip6", "arp"]}, op="!=")
-    return [[ours, kinds, DROP], [ours, {"vmap": {"key": meta("iifname"), "data": "@ports"}}], [ours, DROP]]
+    judged = set_mark(meta("mark"), 0)
+    return [
+        [ours, judged],
+        [ours, kinds, DROP],
+        [ours, {"vmap": {"key": meta("iifname"), "data": "@ports"}}],
+        [ours, DROP],
+    ]
 
 
 def _across_rules(instance: Instance) -> list[list[Expression]]:

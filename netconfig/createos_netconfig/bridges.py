@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from createos_netconfig import sysctl
 from createos_netconfig.errors import NetconfigError
+from createos_netconfig.latch import Latch
 from createos_netconfig.netlink import Netlink, netlink_errors
 from createos_netconfig.segments import MTU, Port, Segment
 from createos_netconfig.tap import make_tap
@@ -26,7 +27,11 @@ class Bridges(Netlink):
                     br_mcast_snooping=0,
                 )
             sysctl.mute(segment.bridge)
-            await self._netlink.link("set", index=await self._index(segment.bridge), state="up")
+            index = await self._index(segment.bridge)
+            if index is None:
+                raise NetconfigError(f"there is no bridge {segment.bridge}")
+            await self._close(index, Latch.BRIDGE)
+            await self._netlink.link("set", index=index, state="up")
 
     async def remove_bridge(self, name: str) -> None:
         """Remove a bridge of this instance; one that is gone already is fine."""
@@ -41,8 +46,9 @@ class Bridges(Netlink):
                 make_tap(port.interface)
             sysctl.mute(port.interface)
             index, master = await self._index(port.interface), await self._index(port.bridge)
-            if master is None:
-                raise NetconfigError(f"there is no bridge {port.bridge}")
+            if index is None or master is None:
+                raise NetconfigError(f"there is no bridge {port.bridge}, or its port {port.interface} is gone")
+            await self._close(index, Latch.PORT)
             await self._netlink.link("set", index=index, master=master, mtu=MTU)
             await self._netlink.link("set", index=index, state="up")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 
-from createos_netconfig import egress, egress_base, kernel_state, ruleset
+from createos_netconfig import egress, egress_base, hearing, kernel_state, ruleset
 from createos_netconfig.addresses import Endpoint, Pool, link_local
 from createos_netconfig.conntrack import forget
 from createos_netconfig.egress import Grant, Learned
@@ -36,7 +37,7 @@ class Firewall:
     def install(self, doors: Doors = CLOSED) -> None:
         """Put the rules in place, or replace those of an earlier daemon; members and what they may reach stay."""
         members = [self._pool.endpoint(self._instance, self._instance.slot(name)) for name in sorted(self.members())]
-        base = ruleset.install(self._instance, self._pool, self._policy, members, doors)
+        base = self._base(members, doors)
         known = self._nft.list(f"table inet {self._instance.egress_table}")
         try:
             self._nft.apply(base + egress_base.install(self._instance, doors, present=bool(known)))
@@ -49,6 +50,34 @@ class Firewall:
             self._held, self._metered = kernel_state.held(self._instance, known), kernel_state.metered(known)
         # Nobody has this address: a kernel that cannot forget flows is told about now, not when a sandbox ends.
         forget(self._pool.v4.network_address)
+
+    def restore(self, doors: Doors, remaining_bytes: Callable[[int], int | None]) -> None:
+        """Put in again, in one transaction, what somebody has removed: all rules, for all that this daemon let in.
+
+        *remaining_bytes* says what is left of a slot's quota. What was counted since it was read is lost.
+        """
+        commands = self._base([member.endpoint for member in self._members.values()], doors)
+        commands += egress_base.remove(self._instance)
+        commands += egress_base.install(self._instance, doors, present=False)
+        quotas = {slot: remaining_bytes(slot) for slot in self._members}
+        for slot, member in self._members.items():
+            commands += egress.enter(self._instance, member.endpoint) + egress.put(self._instance, member.grant)
+            commands += egress.learn(self._instance, member.endpoint, _longest(list(member.book.entries())))
+            left = quotas[slot]
+            commands += [] if left is None else egress.meter(self._instance, member.endpoint, left)
+        self._nft.apply(commands)
+        self._held = {}
+        self._metered = {self._members[slot].endpoint.interface for slot, left in quotas.items() if left is not None}
+
+    def installed(self) -> bool:
+        """Tell whether all our tables are there; a firewall that starts again on this host may have removed them."""
+        found = {(each["table"]["family"], each["table"]["name"]) for each in self._nft.list("tables")}
+        ours = {(family, self._instance.table) for family in ("inet", "arp", "netdev")}
+        return ours | {("inet", self._instance.egress_table)} <= found
+
+    def hear(self, endpoint: Endpoint) -> None:
+        """Let the host hear the link of an endpoint that is let in, once it is there; repeatable."""
+        self._nft.apply(hearing.hear(self._instance, endpoint.interface))
 
     def admit(self, endpoint: Endpoint, rules: Rules = OPEN, *, remaining_bytes: int | None = None) -> None:
         """Let an endpoint's own packets in, and out under its rules, at most so many bytes; repeatable."""
@@ -72,8 +101,14 @@ class Firewall:
 
     def expel(self, endpoint: Endpoint) -> None:
         """Refuse everything from an endpoint and forget its flows; repeatable."""
-        out = self._taken(endpoint) + self._unmetered(endpoint) + egress.leave(self._instance, endpoint)
-        self._nft.apply(ruleset.expel(self._instance, endpoint) + out)
+        out = hearing.ignore(self._instance, endpoint.interface)
+        out += self._taken(endpoint) + self._unmetered(endpoint) + egress.leave(self._instance, endpoint)
+        try:
+            self._nft.apply(ruleset.expel(self._instance, endpoint) + out)
+        except NetconfigError:
+            # Where somebody has removed our rules nothing passes, and this is not put in again.
+            if self.installed():
+                raise
         self._forget(endpoint)
         for address in (endpoint.ipv4, endpoint.ipv6):
             forget(address)
@@ -91,6 +126,10 @@ class Firewall:
     def at(self, slot: int) -> Member | None:
         """Return who has a slot."""
         return self._members.get(slot)
+
+    def slots(self) -> list[int]:
+        """Return the slots of all that this daemon has let in."""
+        return sorted(self._members)
 
     def on_change(self, told: Callable[[Member], None]) -> None:
         """Call *told* after the rules of a member have changed, or it has gone: then it may reach nothing."""
@@ -114,9 +153,17 @@ class Firewall:
 
     def remove(self) -> None:
         """Remove all rules; repeatable."""
-        self._nft.apply(ruleset.remove(self._instance) + egress_base.remove(self._instance))
+        tables = ruleset.remove(self._instance) + egress_base.remove(self._instance) + hearing.remove(self._instance)
+        self._nft.apply(tables)
         self._members, self._owners, self._held = {}, {}, {}
         self._metered = set()
+
+    def _base(self, members: Sequence[Endpoint], doors: Doors) -> list[Command]:
+        """Return the commands for the base rules, and for the ears of members whose links are there."""
+        links = {name for _, name in socket.if_nameindex()}
+        heard = [each.interface for each in members if each.interface in links]
+        base = ruleset.install(self._instance, self._pool, self._policy, members, doors)
+        return base + hearing.install(self._instance, heard)
 
     def _put(self, endpoint: Endpoint, rules: Rules, commands: list[Command]) -> None:
         known = self._members.get(endpoint.slot)

@@ -10,6 +10,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from createos_netconfig import sysctl
 from createos_netconfig.addresses import GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6, Endpoint
 from createos_netconfig.errors import NetconfigError
+from createos_netconfig.latch import Latch
 from createos_netconfig.netlink import Netlink, netlink_errors
 from createos_netconfig.tap import make_tap
 
@@ -38,6 +39,7 @@ class Links(Netlink):
     async def add_tap(self, endpoint: Endpoint) -> None:
         """Make a persistent tap with the gateway's addresses and a route to the guest; one that is there is kept.
 
+        The host hears nothing from it before the firewall's `hear`, and nothing any more when the rules are gone.
         Where the kernel speaks no IPv6, the tap has none. Raises NetconfigError when another link has the route.
         """
         interface = endpoint.interface
@@ -59,6 +61,7 @@ class Links(Netlink):
         interface = endpoint.interface
         sysctl.harden(interface)
         await self._set_mac(interface)
+        await self._close(await self._there(interface), Latch.TAP)
         index = await self._up(interface)
         await self._add_gateway(index, GATEWAY_V4, bits=_HOST_BITS[4], scope=_RT_SCOPE_LINK)
         await self._add_route(index, endpoint.ipv4)
@@ -75,6 +78,7 @@ class Links(Netlink):
             if index is None:
                 make_tap(interface)
                 sysctl.harden(interface)
+                await self._close(await self._there(interface), Latch.TAP)
             else:
                 await self._netlink.link("set", index=index, state="down")
 
@@ -98,10 +102,14 @@ class Links(Netlink):
         await self._netlink.link("set", index=index, address=GATEWAY_MAC)
 
     async def _up(self, interface: str) -> int:
+        index = await self._there(interface)
+        await self._netlink.link("set", index=index, state="up")
+        return index
+
+    async def _there(self, interface: str) -> int:
         index = await self._index(interface)
         if index is None:
             raise NetconfigError(f"there is no interface {interface}")
-        await self._netlink.link("set", index=index, state="up")
         return index
 
     async def _add_gateway(self, index: int, address: IPv4Address | IPv6Address, *, bits: int, **options: int) -> None:

@@ -12,7 +12,10 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from createos_netconfig.errors import NetconfigError
+from createos_netconfig.latch import Latch, loaded
 from createos_netconfig.names import Instance
+
+_EVERY_PROTOCOL = 0x0003
 
 
 class Netlink:
@@ -42,6 +45,20 @@ class Netlink:
     async def _index(self, interface: str) -> int | None:
         found = await self._netlink.link_lookup(ifname=interface)
         return int(found[0]) if found else None
+
+    async def _close(self, index: int, latch: Latch) -> None:
+        """Put a latch on a link: it is closed from now on wherever no rule of ours opens it. Repeatable."""
+        try:
+            await self._netlink.tc("add", kind="clsact", index=index)
+        except NetlinkError as exc:
+            if exc.code != errno.EEXIST:
+                raise NetconfigError(f"links cannot be kept closed: {exc}", "modprobe sch_ingress cls_bpf") from exc
+        with loaded(latch) as programs:
+            for side, name, handle in programs:
+                options = {"fd": handle, "name": name, "direct_action": True, "protocol": _EVERY_PROTOCOL}
+                await self._netlink.tc(
+                    "replace-filter", kind="bpf", index=index, parent=side, handle=1, prio=1, **options
+                )
 
     async def _remove(self, interface: str) -> None:
         """Remove an interface with its addresses and routes; one that is gone already is fine."""

@@ -115,6 +115,8 @@ class Lab:
             self.firewall.admit(guest.endpoint)
         self.host.ip(f"link add {name} type veth peer name eth0 netns {guest.namespace.path}")
         self.add_tap(owner, guest.endpoint)
+        if owner == self.instance and name in self.firewall.members():
+            self.firewall.hear(guest.endpoint)
         guest.namespace.sysctl("ipv6/conf/eth0/accept_dad", 0)
         guest.namespace.ip(*_guest_commands(guest))
         return guest

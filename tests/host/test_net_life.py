@@ -198,6 +198,7 @@ def test_two_engines_side_by_side_do_not_reach_each_other(net: Lab) -> None:
     theirs.install()
     theirs.admit(pool.endpoint(OTHER, 1))
     mine, other = net.guest(1), net.guest(1, instance=OTHER, pool=pool)
+    theirs.hear(other.endpoint)
     for guest in (mine, other):
         with guest.namespace.entered():
             net.servers.listen(guest.v4, PORT)

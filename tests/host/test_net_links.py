@@ -94,6 +94,7 @@ def test_frames_of_a_real_tap_are_judged(lab: Lab) -> None:
     endpoint = POOL.endpoint(ONE, 1)
     lab.firewall.admit(endpoint)
     lab.add_tap(ONE, endpoint)
+    lab.firewall.hear(endpoint)
     guest = open_tap(endpoint.interface)
     try:
         assert _arp_answers(guest, endpoint) == {endpoint.ipv4.packed}
@@ -174,7 +175,8 @@ def test_the_census_counts_what_carries_the_tag(lab: Lab) -> None:
             return await census(instance, links, Nft())
 
     assert asyncio.run(count(ONE)) == Census(
-        frozenset({"ct3st-1"}), frozenset({"inet createos_t3st", "inet createos_t3st_egress", "arp createos_t3st"})
+        frozenset({"ct3st-1"}),
+        frozenset({"inet createos_t3st", "inet createos_t3st_egress", "arp createos_t3st", "netdev createos_t3st"}),
     )
     assert asyncio.run(count(OTHER)) == Census(frozenset({"c0th3-2"}), frozenset())
 

@@ -75,8 +75,8 @@ class Members:
         with netconfig_errors("the rules of private networks could not be read"):
             installed = self._firewall.installed()
         if not installed:
-            log.warning("the rules of private networks were gone; somebody else removed them")
             await self.install()
+            log.warning("the rules of private networks were gone; somebody else removed them, and they are back")
 
     async def add_bridge(self, slot: int) -> None:
         """Make a network's bridge; one that is there is kept."""

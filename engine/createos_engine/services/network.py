@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 
+import structlog
 from createos_netconfig.addresses import GATEWAY_V4, GATEWAY_V6, Endpoint, Pool
 from createos_netconfig.errors import NetconfigError
 from createos_netconfig.firewall import Firewall
@@ -17,6 +18,8 @@ from createos_netconfig.rules import Address
 
 from createos_engine.errors import HostFailed
 from createos_engine.services.allowances import Allowances
+
+log = structlog.get_logger(__name__)
 
 # The last slots are lent to builds of images; no sandbox gets them.
 BUILD_SLOTS = 8
@@ -71,6 +74,16 @@ class Network:
             self._firewall.install(await self._gateway.open())
             self._links.enable_forwarding()
 
+    async def verify(self) -> None:
+        """Put the rules in place again when somebody else on this host has removed them; until then nothing passes."""
+        with netconfig_errors("the firewall could not be restored"):
+            if self._firewall.installed():
+                return
+            self._firewall.restore(await self._gateway.open(), self._allowances.remaining_bytes)
+        log.warning("the rules of sandboxes were gone; somebody else removed them, and they are back")
+        for slot in self._firewall.slots():
+            await self._allowances.settle(slot, None)
+
     async def enable_loopback(self) -> None:
         """Bring lo up, which a new network namespace does not do; the TCP API listens there."""
         with netconfig_errors("lo could not be brought up"):
@@ -92,6 +105,7 @@ class Network:
                 endpoint, self._allowances.rules(slot), remaining_bytes=self._allowances.remaining_bytes(slot)
             )
             await self._links.add_tap(endpoint)
+            self._firewall.hear(endpoint)
 
     async def lend(self, slot: int, peer: str, pid: int) -> None:
         """Admit a link whose other end, *peer*, is in a process's network namespace, under the rules of a sandbox."""
@@ -99,6 +113,7 @@ class Network:
         with netconfig_errors(f"the network interface {endpoint.interface} could not be lent"):
             self._firewall.admit(endpoint)
             await self._links.lend_veth(endpoint, peer, pid)
+            self._firewall.hear(endpoint)
 
     async def disconnect(self, slot: int) -> None:
         """Remove the tap, then its rules; what is gone already is fine."""
