@@ -14,8 +14,9 @@ from createos_netconfig.latch import Latch
 from createos_netconfig.netlink import Netlink, netlink_errors
 from createos_netconfig.tap import make_tap
 
-# linux/if_addr.h, linux/rtnetlink.h
+# linux/if_addr.h, linux/rtnetlink.h, linux/neighbour.h
 _IFA_F_NODAD = 0x02
+_NUD_PERMANENT = 0x80
 _RT_SCOPE_LINK = 253
 _HOST_BITS = {4: 32, 6: 128}
 _LINK_LOCAL_BITS = 64
@@ -64,10 +65,10 @@ class Links(Netlink):
         await self._close(await self._there(interface), Latch.TAP)
         index = await self._up(interface)
         await self._add_gateway(index, GATEWAY_V4, bits=_HOST_BITS[4], scope=_RT_SCOPE_LINK)
-        await self._add_route(index, endpoint.ipv4)
+        await self._add_guest(index, endpoint.ipv4, endpoint.mac)
         if sysctl.has_ipv6(interface):
             await self._add_gateway(index, GATEWAY_V6, bits=_LINK_LOCAL_BITS, flags=_IFA_F_NODAD)
-            await self._add_route(index, endpoint.ipv6)
+            await self._add_guest(index, endpoint.ipv6, endpoint.mac)
 
     async def add_closed_tap(self, interface: str) -> None:
         """Make a persistent tap that is down and has no address; one that is there is closed."""
@@ -114,6 +115,15 @@ class Links(Netlink):
 
     async def _add_gateway(self, index: int, address: IPv4Address | IPv6Address, *, bits: int, **options: int) -> None:
         await self._netlink.addr("replace", index=index, address=str(address), prefixlen=bits, **options)
+
+    async def _add_guest(self, index: int, address: IPv4Address | IPv6Address, mac: str) -> None:
+        """Route an address to a link, and say once and for all who has it: nobody has to be asked.
+
+        A guest that does not answer would make the kernel report every refusal as undeliverable, and to the address
+        that was refused, since refusals come from there: a way out for whoever reads along.
+        """
+        await self._add_route(index, address)
+        await self._netlink.neigh("replace", ifindex=index, dst=str(address), lladdr=mac, state=_NUD_PERMANENT)
 
     async def _add_route(self, index: int, address: IPv4Address | IPv6Address) -> None:
         """Add the route, never replace one: somebody else's packets would come to this guest."""
