@@ -40,6 +40,7 @@ def _network() -> list[Check]:
     return [
         quick("forwarding", network.forwarding),
         blocking("nftables", network.nftables),
+        blocking("closing", network.closing),
         blocking("firewalls", network.firewalls),
     ]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from createos_netconfig import latch
 from createos_netconfig.errors import NetconfigError
 from createos_netconfig.foreign import Obstacle, obstacles
 from createos_netconfig.nft import Nft
 
 from createos_engine.doctor.finding import Finding, failed, passed, warned
 
+_WITHOUT = {"forward": "sandboxes reach nothing outside", "input": "sandboxes get no answer to names"}
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -37,6 +39,15 @@ def nftables() -> Finding:
     return passed("nftables", f"{len(tables)} tables, {ours} of them of createosd")
 
 
+def closing() -> Finding:
+    """Load the filters that keep links closed while our rules are missing, and let them go again."""
+    try:
+        latch.check()
+    except NetconfigError as exc:
+        return failed("closing", exc.reason, exc.hint if os.geteuid() == 0 else "sudo createosd doctor")
+    return passed("closing", "links stay closed when somebody else empties the ruleset")
+
+
 def firewalls() -> Finding:
     """Look for other people's chains that drop what sandboxes send; ours cannot overrule them (design 9)."""
     try:
@@ -46,9 +57,12 @@ def firewalls() -> Finding:
 
 
 def blockers(found: list[Obstacle]) -> Finding:
-    """Judge the chains that drop forwarded packets by default."""
+    """Judge the chains that drop by default what sandboxes send outside, or ask the gateway."""
     if not found:
         return passed("firewalls", "nothing else drops what sandboxes send")
-    chains = ", ".join(obstacle.chain for obstacle in found)
-    fix = " && ".join(dict.fromkeys(obstacle.fix for obstacle in found))
-    return warned("firewalls", f"sandboxes reach nothing outside: dropped by the chain {chains}", fix)
+    said = "; ".join(
+        f"{_WITHOUT[hook]}: dropped by the chain {', '.join(chains)}"
+        for hook in _WITHOUT
+        if (chains := list(dict.fromkeys(obstacle.chain for obstacle in found if obstacle.hook == hook)))
+    )
+    return warned("firewalls", said, " && ".join(dict.fromkeys(obstacle.fix for obstacle in found)))

@@ -34,3 +34,15 @@ def test_chains_that_drop_are_named_with_each_command_once() -> None:
 
 def test_without_foreign_chains_all_is_well() -> None:
     assert network.blockers([]).verdict is Verdict.OK
+
+
+def test_it_says_what_sandboxes_have_to_do_without() -> None:
+    found = network.blockers(
+        [Obstacle("ip filter FORWARD", "x"), Obstacle("ip filter INPUT", "ufw allow in on c+", "input")]
+    )
+
+    assert found.detail == (
+        "sandboxes reach nothing outside: dropped by the chain ip filter FORWARD; "
+        "sandboxes get no answer to names: dropped by the chain ip filter INPUT"
+    )
+    assert found.fix == "x && ufw allow in on c+"

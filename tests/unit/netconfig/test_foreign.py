@@ -18,6 +18,10 @@ def rule(family: str, table: str, chain: str, interface: str) -> Command:
     return {"rule": {"family": family, "table": table, "chain": chain, "expr": [match, {"accept": None}]}}
 
 
+def jump(family: str, table: str, chain: str, to: str) -> Command:
+    return {"rule": {"family": family, "table": table, "chain": chain, "expr": [{"jump": {"target": to}}]}}
+
+
 OURS = base("inet", "createos_a1b2", "route", "accept")
 DOCKER = [
     item
@@ -70,9 +74,21 @@ def test_any_other_chain_gets_a_rule_of_nft() -> None:
 @pytest.mark.parametrize(
     "served",
     [
-        [*DOCKER[:2], rule("ip", "filter", "DOCKER-USER", "ca1b2-*")],
-        [FIREWALLD, rule("inet", "firewalld", "filter_FORWARD_ZONES", "ca1b2-*")],
-        [*UFW[:2], rule("ip", "filter", "ufw-user-forward", "ca1b2-*")],
+        [
+            *DOCKER[:2],
+            jump("ip", "filter", "FORWARD", "DOCKER-USER"),
+            rule("ip", "filter", "DOCKER-USER", "ca1b2-*"),
+        ],
+        [
+            FIREWALLD,
+            jump("inet", "firewalld", "filter_FORWARD", "filter_FORWARD_ZONES"),
+            rule("inet", "firewalld", "filter_FORWARD_ZONES", "ca1b2-*"),
+        ],
+        [
+            *UFW[:2],
+            jump("ip", "filter", "FORWARD", "ufw-user-forward"),
+            rule("ip", "filter", "ufw-user-forward", "ca1b2-*"),
+        ],
         [base("inet", "filter", "forward"), rule("inet", "filter", "forward", "ca1b2-*")],
     ],
 )
@@ -90,7 +106,8 @@ def test_a_rule_in_another_table_or_for_another_engine_does_not_count() -> None:
     "harmless",
     [
         base("ip", "filter", "FORWARD", "accept"),
-        base("inet", "filter", "input", hook="input"),
+        base("inet", "filter", "output", hook="output"),
+        base("inet", "firewalld", "filter_PREROUTING", "accept", hook="prerouting"),
         base("bridge", "filter", "forward"),
         base("inet", "createos_0000", "route"),
         plain("ip", "filter", "forward"),
@@ -117,8 +134,24 @@ def test_a_rule_for_the_bridges_is_enough_for_them() -> None:
     told = [
         OURS,
         *DOCKER[:2],
+        jump("ip", "filter", "FORWARD", "DOCKER-USER"),
         rule("ip", "filter", "DOCKER-USER", "ca1b2-*"),
         rule("ip", "filter", "FORWARD", "ca1b2b*"),
     ]
 
     assert find([OURS, *DOCKER[:2], *told], bridged=True) == []
+
+
+def test_a_chain_that_drops_what_the_host_is_asked_is_an_obstacle_of_its_own() -> None:
+    ufw = [*UFW[:2], base("ip", "filter", "INPUT", hook="input")]
+    nft = base("inet", "filter", "input", hook="input")
+    forwarded = [
+        jump("ip", "filter", "FORWARD", "ufw-user-forward"),
+        rule("ip", "filter", "ufw-user-forward", "ca1b2-*"),
+    ]
+
+    assert find([OURS, *ufw, *forwarded, nft]) == [
+        Obstacle("ip filter INPUT", "ufw allow in on ca1b2-+", "input"),
+        Obstacle("inet filter input", "nft insert rule inet filter input iifname '\"ca1b2-*\"' accept", "input"),
+    ]
+    assert find([nft]) == []
