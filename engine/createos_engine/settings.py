@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from createos_engine.errors import Invalid
@@ -42,8 +42,12 @@ class Settings(BaseSettings):
 
     subnet_v4: IPv4Network = Field(IPv4Network("10.77.0.0/16"), description="addresses of sandboxes")
     subnet_v6: IPv6Network = Field(IPv6Network("fd77:c05b::/64"), description="addresses of sandboxes")
-    networks_v4: IPv4Network = Field(IPv4Network("10.78.0.0/16"), description="a /24 of it for each private network")
-    networks_v6: IPv6Network = Field(IPv6Network("fd78:c05b::/48"), description="a /64 of it for each private network")
+    networks_v4: IPv4Network = Field(
+        IPv4Network("10.78.0.0/16"), validate_default=True, description="a /24 of it for each private network"
+    )
+    networks_v6: IPv6Network = Field(
+        IPv6Network("fd78:c05b::/48"), validate_default=True, description="a /64 of it for each private network"
+    )
     networks_per_user: int = Field(5, ge=0, description="private networks that one user may have")
     allow_private: tuple[str, ...] = Field((), description="private networks sandboxes may reach")
     resolvers: tuple[str, ...] = Field((), description="DNS servers asked for sandboxes; empty takes the host's")
@@ -76,6 +80,15 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         if not value.is_absolute():
             raise ValueError(f"must be an absolute path, not {value}")
+        return value
+
+    @field_validator("networks_v4", "networks_v6")
+    @classmethod
+    def _apart(cls, value: IPv4Network | IPv6Network, info: ValidationInfo) -> IPv4Network | IPv6Network:
+        """Sandboxes and private networks with the same addresses would take each other's packets."""
+        other = str(info.field_name).replace("networks", "subnet")
+        if other in info.data and value.overlaps(info.data[other]):
+            raise ValueError(f"{value} overlaps {other}, which is {info.data[other]}; give each its own range")
         return value
 
     @classmethod

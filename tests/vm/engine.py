@@ -24,8 +24,8 @@ import httpx
 LIVE = ("creating", "running", "destroying")
 READY_DEADLINE_S = 60.0
 _PLACES = ("/var/tmp", "/run")
-# Engines in one network namespace must not share addresses.
-_SUBNETS = itertools.count(77)
+# Engines in one network namespace must not share addresses, nor have those of private networks (10.78).
+_SUBNETS = itertools.count(79)
 # What the first engine of a run found out about this machine: the accelerator, and libvirt's own view of QEMU.
 _FOUND_OUT = ("probe.json", "libvirt/cache/qemu/capabilities")
 _found_out = tempfile.TemporaryDirectory(prefix="createos-test-known-")

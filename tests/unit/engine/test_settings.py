@@ -33,6 +33,8 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
         ('colour = "red"', "setting colour: there is no such setting"),
         ('state_dir = "relative"', "setting state_dir: .*absolute path"),
         ('subnet_v4 = "10.0.0.0/99"', "setting subnet_v4"),
+        ('subnet_v4 = "10.78.0.0/24"', "setting networks_v4: .*10.78.0.0/16 overlaps subnet_v4, which is 10.78.0.0/24"),
+        ('networks_v6 = "fd77:c05b::/48"', "setting networks_v6: .*overlaps subnet_v6"),
         ("listen_port =", "is not valid TOML"),
     ],
 )
