@@ -16,7 +16,7 @@ class Bridges(Netlink):
     async def add_bridge(self, segment: Segment) -> None:
         """Make a bridge that forwards at once and knows no neighbours, groups or addresses; one there is kept."""
         with netlink_errors(f"the bridge {segment.bridge} could not be made"):
-            if await self._index(segment.bridge) is None:
+            if self._index(segment.bridge) is None:
                 await self._netlink.link(
                     "add",
                     ifname=segment.bridge,
@@ -27,7 +27,7 @@ class Bridges(Netlink):
                     br_mcast_snooping=0,
                 )
             sysctl.mute(segment.bridge)
-            index = await self._index(segment.bridge)
+            index = self._index(segment.bridge)
             if index is None:
                 raise NetconfigError(f"there is no bridge {segment.bridge}")
             await self._close(index, Latch.BRIDGE)
@@ -42,10 +42,10 @@ class Bridges(Netlink):
     async def add_port(self, port: Port) -> None:
         """Make a persistent tap and put it on its bridge; it comes up only there. Repeatable."""
         with netlink_errors(f"{port.interface} could not be put on {port.bridge}"):
-            if await self._index(port.interface) is None:
+            if self._index(port.interface) is None:
                 make_tap(port.interface)
             sysctl.mute(port.interface)
-            index, master = await self._index(port.interface), await self._index(port.bridge)
+            index, master = self._index(port.interface), self._index(port.bridge)
             if index is None or master is None:
                 raise NetconfigError(f"there is no bridge {port.bridge}, or its port {port.interface} is gone")
             await self._close(index, Latch.PORT)

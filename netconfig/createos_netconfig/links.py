@@ -45,7 +45,7 @@ class Links(Netlink):
         """
         interface = endpoint.interface
         with netlink_errors(f"{interface} could not be configured"):
-            if await self._index(interface) is None:
+            if self._index(interface) is None:
                 make_tap(interface)
             await self._open(endpoint)
 
@@ -62,7 +62,7 @@ class Links(Netlink):
         interface = endpoint.interface
         sysctl.harden(interface)
         await self._set_mac(interface)
-        await self._close(await self._there(interface), Latch.TAP)
+        await self._close(self._there(interface), Latch.TAP)
         index = await self._up(interface)
         await self._add_gateway(index, GATEWAY_V4, bits=_HOST_BITS[4], scope=_RT_SCOPE_LINK)
         await self._add_guest(index, endpoint.ipv4, endpoint.mac)
@@ -75,11 +75,11 @@ class Links(Netlink):
         if not self._instance.owns(interface):
             raise NetconfigError(f"{interface} is no interface of instance {self._instance.id}")
         with netlink_errors(f"{interface} could not be made"):
-            index = await self._index(interface)
+            index = self._index(interface)
             if index is None:
                 make_tap(interface)
                 sysctl.harden(interface)
-                await self._close(await self._there(interface), Latch.TAP)
+                await self._close(self._there(interface), Latch.TAP)
             else:
                 await self._netlink.link("set", index=index, state="down")
 
@@ -99,16 +99,16 @@ class Links(Netlink):
 
     async def _set_mac(self, interface: str) -> None:
         """Give the host's end the address that guests know it by."""
-        index = await self._index(interface)
+        index = self._index(interface)
         await self._netlink.link("set", index=index, address=GATEWAY_MAC)
 
     async def _up(self, interface: str) -> int:
-        index = await self._there(interface)
+        index = self._there(interface)
         await self._netlink.link("set", index=index, state="up")
         return index
 
-    async def _there(self, interface: str) -> int:
-        index = await self._index(interface)
+    def _there(self, interface: str) -> int:
+        index = self._index(interface)
         if index is None:
             raise NetconfigError(f"there is no interface {interface}")
         return index

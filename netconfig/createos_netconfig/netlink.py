@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -42,9 +43,12 @@ class Netlink:
         with netlink_errors("the interfaces could not be listed"):
             return [str(link.get("ifname")) async for link in await self._netlink.get_links()]
 
-    async def _index(self, interface: str) -> int | None:
-        found = await self._netlink.link_lookup(ifname=interface)
-        return int(found[0]) if found else None
+    def _index(self, interface: str) -> int | None:
+        """Return the number of an interface; asking netlink by name lists all interfaces there are."""
+        try:
+            return socket.if_nametoindex(interface)
+        except OSError:
+            return None
 
     async def _close(self, index: int, latch: Latch) -> None:
         """Put a latch on a link: it is closed from now on wherever no rule of ours opens it. Repeatable."""
@@ -63,7 +67,7 @@ class Netlink:
     async def _remove(self, interface: str) -> None:
         """Remove an interface with its addresses and routes; one that is gone already is fine."""
         with netlink_errors(f"{interface} could not be removed"):
-            index = await self._index(interface)
+            index = self._index(interface)
             if index is None:
                 return
             try:
