@@ -116,8 +116,8 @@ class World:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.switch = Switch(lab)
-        first, second = self.switch.segment(1), self.switch.segment(2)
-        self.one, self.two = self.switch.member(first, 1), self.switch.member(first, 2)
+        self.first, second = self.switch.segment(1), self.switch.segment(2)
+        self.one, self.two = self.switch.member(self.first, 1), self.switch.member(self.first, 2)
         self.stranger = self.switch.member(second, 1)
         lab.servers.listen("0.0.0.0", HOST_PORT)
         for member in (self.two, self.stranger):

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 _ARP, _IPV4, _IPV6, _VLAN = 0x0806, 0x0800, 0x86DD, 0x8100
-UDP, ICMPV4, ICMPV6, ROUTING = 17, 1, 58, 43
+TCP, UDP, ICMPV4, ICMPV6, ROUTING = 6, 17, 1, 58, 43
 
 
 def send(frame: bytes, interface: str = "eth0") -> None:
@@ -109,3 +109,25 @@ def discovery(kind: int, source: str, target: str, about: str, option: bytes) ->
 def link_option(kind: int, mac: str) -> bytes:
     """Return the option that says a link-layer address (RFC 4861 4.6.1): kind 1 of the source, 2 of the target."""
     return bytes((kind, 1)) + hardware(mac)
+
+
+def echo(kind: int, text: bytes) -> bytes:
+    """Return an ICMP message, 8 for an echo request."""
+    body = struct.pack("!BBHHH", kind, 0, 0, 7, 1) + text
+    return body[:2] + struct.pack("!H", checksum(body)) + body[4:]
+
+
+def echo_v6(source: str, target: str, text: bytes) -> bytes:
+    body = struct.pack("!BBHHH", 128, 0, 0, 7, 1) + text
+    return body[:2] + struct.pack("!H", _v6_checksum(source, target, ICMPV6, body)) + body[4:]
+
+
+def tcp(source: str, target: str, text: bytes, *, port: int, flags: int, source_port: int = 4000) -> bytes:
+    """Return a TCP segment with sequence number 1."""
+    body = struct.pack("!HHIIBBHHH", source_port, port, 1, 0, 5 << 4, flags, 1024, 0, 0) + text
+    if ":" in source:
+        summed = _v6_checksum(source, target, TCP, body)
+    else:
+        addresses = IPv4Address(source).packed + IPv4Address(target).packed
+        summed = checksum(addresses + struct.pack("!HH", TCP, len(body)) + body)
+    return body[:16] + struct.pack("!H", summed) + body[18:]

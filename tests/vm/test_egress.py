@@ -176,31 +176,6 @@ def test_a_daemon_that_dies_takes_no_rule_with_it(sandboxes: LiveEngine, guarded
     assert guarded.engine.call("GET", f"/v1/sandboxes/{guarded.id}/bandwidth")["used_bytes"] > used
 
 
-@pytest.mark.matrix("an address that no rule lists", "pause and resume")
-@pytest.mark.matrix("an address that no rule lists", "fork")
-@pytest.mark.matrix("a forbidden name", "pause and resume")
-@pytest.mark.matrix("a forbidden name", "fork")
-@pytest.mark.matrix("a host by its name", "pause and resume", succeeds=True)
-@pytest.mark.matrix("a host by its name", "fork", succeeds=True)
-def test_rules_are_those_of_the_row_after_pause_resume_and_in_a_fork(sandboxes: LiveEngine, guarded: Box) -> None:
-    path = f"/v1/sandboxes/{guarded.id}"
-    used = guarded.engine.call("GET", f"{path}/bandwidth")["used_bytes"]
-    sandboxes.call("POST", f"{path}/pause")
-    wait_for(lambda: sandboxes.rows()[guarded.id] == "paused", 60, "it did not pause")
-    assert guarded.engine.call("GET", f"{path}/bandwidth")["used_bytes"] >= used
-    rules(guarded, "one.shared.test", "allowed.test:8080", f"{ALLOWED}:80", "9.9.9.9")
-    forked = Box(sandboxes, sandboxes.call("POST", f"{path}/fork", {"egress": [FORBIDDEN]}))
-    wait_for(lambda: sandboxes.rows()[forked.id] == "running", 60, "the fork does not run")
-    sandboxes.call("POST", f"{path}/resume")
-    wait_for(lambda: sandboxes.rows()[guarded.id] == "running", 60, "it did not resume")
-
-    holds(guarded)
-    assert fetch(forked, "x", address=FORBIDDEN) == "x / 0"
-    assert fetch(forked, "x", address=ALLOWED) == ""
-    assert fetch(forked, "one.shared.test") == ""
-    forked.destroy()
-
-
 def test_a_quota_ends_what_goes_out(web: WebServer, tmp_path: Path) -> None:
     with live_engine(resolvers=f'["{RESOLVER}"]', bandwidth_quota_mib="1") as engine:
         box = engine.create(name="metered")
