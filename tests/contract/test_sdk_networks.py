@@ -105,3 +105,13 @@ def make_many(client: createos.Client, made: list[createos.Network]) -> None:
     for number in range(40):
         name = f"q{number}-{uuid.uuid4().hex[:8]}"
         made.append(client.networks.create(createos.NetworkCreateRequest(name=name)))
+
+
+def test_ingress_is_switched_and_gives_each_port_a_url(box: createos.SandboxInstance) -> None:
+    box.set_ingress(True)
+    url = box.refresh().preview_url(8080)
+    box.set_ingress(False)
+
+    assert f"{box.data.id.removeprefix('sb-')}-8080." in url
+    with pytest.raises(ValueError, match="not enabled"):
+        box.refresh().preview_url(8080)

@@ -111,7 +111,7 @@ def test_a_reinstall_under_traffic_keeps_flows_and_members(net: Lab) -> None:
     talker = threading.Thread(target=talk)
     talker.start()
     try:
-        for _ in range(20):
+        for _ in range(8):
             before = echoed[0]
             net.reinstall()
             _wait(lambda before=before: echoed[0] > before)

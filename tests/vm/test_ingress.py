@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
+import signal
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.vm.engine import Box, LiveEngine
+from tests.vm.engine import Box, LiveEngine, wait_for
 
+RUN = "import sys; from createos_cli.main import run; sys.exit(run())"
+SYSTEM_FILE = "/usr/local/share/ca-certificates/createos-local.crt"
 PORT, LARGE = 8080, 4 * 2**20
 # Without HTTP of its own: `nc` runs this for every connection, and it says what it was asked.
 ECHO = r"""#!/bin/sh
@@ -26,18 +32,48 @@ printf 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: webs
 """
 EVENTS = r"""#!/bin/sh
 while IFS= read -r line; do [ "${#line}" -le 1 ] && break; done
-printf 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n'
+printf 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nAccess-Control-Allow-Origin: *\r\n\r\n'
 for n in 1 2 3; do echo "data: $n"; echo; sleep 1; done
 """
+# A server that a browser takes for one of WebSockets (RFC 6455 1.3): it greets and echoes nothing.
+GREETING = r"""#!/bin/sh
+while IFS= read -r line; do line="${line%?}"; [ -z "$line" ] && break
+    case "$line" in [Ss]ec-[Ww]eb[Ss]ocket-[Kk]ey:*) key="${line#*: }";; esac
+done
+accept="$(printf '%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11' "$key" | sha1sum | cut -c1-40 | xxd -r -p | base64)"
+printf 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+printf 'Sec-WebSocket-Accept: %s\r\n\r\n\201\005hello' "$accept"
+exec cat > /dev/null
+"""
+REPORT = """#!/bin/sh
+echo "$QUERY_STRING" > /tmp/report
+printf 'Content-Type: text/plain\\r\\n\\r\\nthanks'
+"""
+PAGE = """<!doctype html><title>site</title><script>
+const page = fetch("/index.html").then(answer => answer.text());
+const socket = new Promise(done => { new WebSocket("SOCKET").onmessage = event => done(event.data); });
+const events = new Promise(done => {
+    const heard = [], source = new EventSource("EVENTS");
+    source.onmessage = event => { heard.push(event.data); if (heard.length == 3) { source.close(); done(heard); } };
+});
+Promise.all([page, socket, events]).then(said => fetch("/cgi-bin/report?" + said.join("+").trim()));
+</script>"""
+BROWSER = (
+    *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-port=0"),
+)
 
 
 @pytest.fixture(scope="module")
 def site(engine: LiveEngine) -> Iterator[Box]:
-    """A sandbox with a public URL and four programs behind it."""
+    """A sandbox with a public URL and programs behind it."""
     box = engine.create(name="site", ingress_enabled=True)
     box.sh(f"mkdir -p /www; echo hello > /www/index.html; head -c {LARGE} /dev/zero > /www/large")
     box.sh(f"httpd -p 0.0.0.0:{PORT} -h /www; httpd -p 127.0.0.1:9000 -h /www")
-    for port, script in ((8081, ECHO), (8082, SOCKET), (8083, EVENTS)):
+    box.exec(
+        "/bin/sh", "-c", "mkdir -p /www/cgi-bin; cat > /www/cgi-bin/report; chmod +x /www/cgi-bin/report", stdin=REPORT
+    )
+    for port, script in ((8081, ECHO), (8082, SOCKET), (8083, EVENTS), (8084, GREETING)):
         box.exec("/bin/sh", "-c", f"cat > /serve{port}; chmod +x /serve{port}", stdin=script)
         box.sh(f"nc -ll -p {port} -e /serve{port} > /dev/null 2>&1 < /dev/null &")
     yield box
@@ -152,3 +188,82 @@ def test_plain_http_is_there_too(engine: LiveEngine, site: Box) -> None:
         answer = b"".join(iter(lambda: visit.recv(65_536), b""))
 
     assert answer.endswith(b"hello\n")
+
+
+def test_a_browser_shows_a_page_hears_events_and_opens_a_websocket(
+    engine: LiveEngine, site: Box, authority: Path, tmp_path: Path
+) -> None:
+    page = PAGE.replace("SOCKET", url(site, 8084).replace("https", "wss") + "/").replace(
+        "EVENTS", url(site, 8083) + "/"
+    )
+    site.exec("/bin/sh", "-c", "cat > /www/page.html", stdin=page)
+    store = tmp_path / ".pki" / "nssdb"
+    store.mkdir(parents=True)
+    database = ("-d", f"sql:{store}")
+    subprocess.run(["certutil", "-N", *database, "--empty-password"], check=True)
+    subprocess.run(["certutil", "-A", *database, "-n", "createos", "-t", "C,,", "-i", str(authority)], check=True)
+
+    argv = [*BROWSER, f"--user-data-dir={tmp_path}/profile", f"{url(site)}/page.html"]
+    log = tmp_path / "browser.log"
+    with (
+        log.open("wb") as said,
+        subprocess.Popen(
+            argv, env={**os.environ, "HOME": str(tmp_path)}, stdout=said, stderr=said, start_new_session=True
+        ) as browser,
+    ):
+        try:
+            report = wait_for(lambda: site.sh("cat /tmp/report 2>/dev/null || true"), 60, "no report of the browser")
+        finally:
+            os.killpg(browser.pid, signal.SIGKILL)
+
+    assert report.replace("%0A", "").strip() == "hello+hello+1,2,3", log.read_text(errors="replace")[-2000:]
+
+
+def test_trust_makes_curl_and_chromium_believe_until_it_is_taken_back(
+    engine: LiveEngine, site: Box, tmp_path: Path
+) -> None:
+    """In a mount namespace of its own: this machine's certificates stay as they are."""
+    store = tmp_path / ".pki" / "nssdb"
+    store.mkdir(parents=True)
+    script = f"""set -e
+        createos() {{ {shlex.quote(sys.executable)} -c {shlex.quote(RUN)} "$@" --output table; }}
+        mount -t tmpfs none /usr/local/share/ca-certificates
+        cp -a /etc/ssl/certs {tmp_path}/certs
+        mount --bind {tmp_path}/certs /etc/ssl/certs
+        certutil -N -d sql:{store} --empty-password
+        createos trust
+        curl -sS -m 20 {url(site)}/
+        certutil -L -d sql:{store} | grep -c createos-local
+        createos trust --remove
+        curl -sS -m 20 {url(site)}/ 2>&1 || certutil -L -d sql:{store} | grep -c createos-local || true
+    """
+    environment = {**engine.environment, "HOME": str(tmp_path)}
+
+    done = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    wrote, _, added, page, listed, removed, _, gone, complaint, *rest = done.stdout.splitlines()
+    assert (wrote, removed) == (f"wrote {SYSTEM_FILE}", f"removed {SYSTEM_FILE}")
+    assert (added, gone) == (f"added it to {store}, for Chromium", f"removed it from {store}")
+    assert (page, listed, rest[-1]) == ("hello", "1", "0")
+    assert "certificate" in complaint
+
+
+def test_open_prints_the_url_and_hands_it_to_a_browser(engine: LiveEngine, site: Box, tmp_path: Path) -> None:
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, "sandbox", "open", "site", str(PORT), "--output", "table"],
+        env={**engine.environment, "BROWSER": f"{browser} %s"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == url(site)
+    assert wait_for(opened.exists, 10, "no browser was started")
+    assert opened.read_text().strip() == url(site)

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
 
 PORT = "8080"
+TIGHT = "peers on a private network under a tight allowlist"
+# Prints the addresses of each name, as the C library of whoever compiled it finds them.
+RESOLVE = r"""
+#include <netdb.h>
+#include <stdio.h>
+#include <sys/socket.h>
+int main(int count, char **names) {
+    for (int n = 1; n < count; n++) {
+        struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = 0;
+        char text[100];
+        if (getaddrinfo(names[n], 0, &hints, &found)) { puts("-"); continue; }
+        for (; found; found = found->ai_next) {
+            getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, 0, 0, NI_NUMERICHOST);
+            printf("%s%s", text, found->ai_next ? "," : "\n");
+        }
+    }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +83,7 @@ def become(box: Box, verb: str, state: str) -> None:
 
 
 @pytest.mark.matrix("peers on a private network", "first packet", succeeds=True)
+@pytest.mark.matrix(TIGHT, "first packet", succeeds=True)
 def test_members_reach_each_other_by_both_families(pair: tuple[Box, Box]) -> None:
     one, two = pair
     v6 = two.sh("ip -6 addr show dev eth1 scope global").split("inet6 ")[1].split("/")[0]
@@ -140,6 +161,24 @@ def test_a_peer_is_found_by_its_names(pair: tuple[Box, Box], name: str) -> None:
     assert address(two) in one.sh(f"nslookup {asked} 2>&1 || true")
 
 
+def test_names_are_found_in_images_with_musl_and_with_glibc(
+    engine: LiveEngine, pair: tuple[Box, Box], tmp_path: Path
+) -> None:
+    """busybox:1 brings glibc, linked into it; a program of another image brings musl."""
+    one, two = pair
+    program, source = tmp_path / "resolve", tmp_path / "resolve.c"
+    source.write_text(RESOLVE)
+    subprocess.run(["musl-gcc", "-static", "-Os", "-s", "-o", str(program), str(source)], check=True)
+    engine.http.put(f"/v1/sandboxes/{one.id}/files", params={"path": "/resolve"}, content=program.read_bytes())
+    one.sh("chmod +x /resolve")
+
+    names = ["two", "two.fc.local", "two.lan.fc.local", f"{two.id}.fc.local", "nobody.fc.local", "two.other.fc.local"]
+    found = one.exec("/resolve", *names)["stdout"].split()
+
+    v6 = two.sh("ip -6 addr show dev eth1 scope global").split("inet6 ")[1].split("/")[0]
+    assert [set(each.split(",")) for each in found] == [{address(two), v6}] * 4 + [{"-"}] * 2
+
+
 @pytest.mark.matrix("a name of another private network", "first packet")
 def test_a_name_of_another_network_is_not_known(pair: tuple[Box, Box]) -> None:
     one, two = pair
@@ -153,6 +192,7 @@ def test_a_name_of_another_network_is_not_known(pair: tuple[Box, Box]) -> None:
 
 @pytest.mark.matrix("a private network of the sandbox it was forked from", "fork")
 @pytest.mark.matrix("peers on a private network", "pause and resume", succeeds=True)
+@pytest.mark.matrix(TIGHT, "pause and resume", succeeds=True)
 def test_a_network_is_kept_over_pause_and_resume(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
     one, two = pair
     before = address(two)
@@ -180,7 +220,9 @@ def fork(box: Box) -> Box:
 
 
 @pytest.mark.matrix("peers on a private network", "daemon killed", succeeds=True)
+@pytest.mark.matrix(TIGHT, "daemon killed", succeeds=True)
 @pytest.mark.matrix("peers on a private network", "daemon down", succeeds=True)
+@pytest.mark.matrix(TIGHT, "daemon down", succeeds=True)
 def test_networks_outlive_the_daemon(engine: LiveEngine, pair: tuple[Box, Box]) -> None:
     one, two = pair
     one.sh(f"(while true; do ping -c 1 -W 1 {address(two)} && echo up >> /seen; done) > /dev/null 2>&1 &")
