@@ -60,7 +60,7 @@ def create(
     sandbox: Annotated[str, typer.Argument(metavar="SANDBOX", help="Name or id.")] = "",
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it; one is made when left out.")] = "",
 ) -> None:
-    """Name the state of a paused sandbox, or of a running one, which stands still for a moment."""
+    """Name the state of a paused or running sandbox, which stays as it is."""
     session: Session = ctx.obj
     chosen = one_sandbox(session, sandbox, "checkpoint create")
     path = f"/v1/sandboxes/{segment(chosen)}"
