@@ -13,6 +13,7 @@ import typer.main
 from createos_cli.commands import (
     accounts,
     catalog,
+    checkpoints,
     completion,
     create,
     edit,
@@ -39,7 +40,7 @@ from createos_cli.session import Session
 PROGRAM = "createos"
 # In the order in which the help lists them.
 _SANDBOX_COMMANDS = (
-    *(create, sandboxes, edit, snapshots, remove, exec, shell, processes, files, sync, tunnel),
+    *(create, sandboxes, edit, snapshots, checkpoints, remove, exec, shell, processes, files, sync, tunnel),
     *(catalog, templates, networks, firewall, urls),
 )
 EXAMPLES = """\b

@@ -16,6 +16,7 @@ from createos_images.cache import Cache
 
 from createos_engine.api.app import create_app
 from createos_engine.api.server import ApiServer
+from createos_engine.drivers.qcow2 import chain
 from createos_engine.errors import EngineError
 from createos_engine.instance import make_directories, open_layers, own
 from createos_engine.lifecycle import TERMINAL
@@ -133,14 +134,15 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     engine.background.every(IDLE_EVERY_S, "idle", engine.idle.pause_idle)
     engine.background.every(settings.reconcile_every_s, "resizes", engine.resizes.complete)
     engine.background.every(settings.reconcile_every_s, "bandwidth", engine.bandwidth.count)
-    engine.background.every(TOUCH_EVERY_S, "used files", partial(_touch, engine, settings, files))
-    await _touch(engine, settings, files)
+    engine.background.every(TOUCH_EVERY_S, "used files", partial(_touch, engine, settings, paths, files))
+    await _touch(engine, settings, paths, files)
     engine.progress.ready(files)
     log.info("ready", accelerator=files.accelerator, reason=files.accelerator_reason)
 
 
-async def _touch(engine: Engine, settings: Settings, files: BootFiles) -> None:
+async def _touch(engine: Engine, settings: Settings, paths: Paths, files: BootFiles) -> None:
     """Say to other engines of the cache that this one uses its boot files and the images of its sandboxes."""
     bases, rows = Cache(settings.cache_dir).bases, engine.store.in_states(frozenset(State) - TERMINAL)
     used = {bases / f"{row.base_digest}.raw" for row in rows}
+    used |= {below for layer in paths.layers.glob("*.qcow2") for below in chain(layer) if below.parent == bases}
     await asyncio.to_thread(touch, [files.initramfs, *used])

@@ -83,7 +83,7 @@ def _survey(settings: Settings) -> list[Holding]:
     paths, cache = Paths(settings.state_dir, settings.run_dir), Cache(settings.cache_dir)
     if not paths.database.exists():
         return survey(paths, cache, (), ())
-    database = Database(paths.database)
+    database = Database(paths.database, read_only=True)
     try:
         rows, digests = SandboxStore(database).in_states(frozenset(State)), TemplateStore(database).digests()
         return survey(paths, cache, rows, digests)

@@ -38,6 +38,7 @@ from createos_engine.services.allowances import Allowances
 from createos_engine.services.background import Background
 from createos_engine.services.bandwidth import Bandwidths
 from createos_engine.services.catalog import ImageCatalog
+from createos_engine.services.checkpoints import Checkpoints
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.egress import Egress
 from createos_engine.services.exec import Execs
@@ -79,6 +80,7 @@ from createos_engine.settings import Settings
 from createos_engine.store.access_tokens import AccessTokenStore
 from createos_engine.store.accounts import AccountStore
 from createos_engine.store.bandwidth import BandwidthStore
+from createos_engine.store.checkpoints import CheckpointStore
 from createos_engine.store.database import Database
 from createos_engine.store.egress import EgressStore
 from createos_engine.store.memberships import MembershipStore
@@ -197,16 +199,12 @@ def _assemble(
     templates = make_templates(settings, paths, database, catalog, network, background)
     drafts = Drafts(store, Images(catalog, templates), region=settings.region, host_id=host_id)
     networks = Networks(
-        NetworkStore(database),
-        memberships,
-        store,
-        members,
-        locks,
-        background,
+        *(NetworkStore(database), memberships, store, members, locks, background),
         most_per_user=settings.networks_per_user,
     )
     snapshots, layers = Snapshots(paths, hypervisor, steps), Layers(disks, paths, steps)
-    remains = Remains(store, snapshots, layers)
+    named = CheckpointStore(database)
+    remains = Remains(store, snapshots, layers, named)
     sandboxes = Sandboxes(
         store, machines, network, drafts, networks, locks, background, progress, settings, snapshots, remains
     )
@@ -231,6 +229,10 @@ def _assemble(
             resumes=resumes,
             forks=forks,
             wakes=wakes,
+            checkpoints=Checkpoints(
+                *(named, store, pauses, resumes, forks, drafts, snapshots, layers, remains, locks, steps),
+                deadline_s=settings.boot_deadline_s,
+            ),
             processes=Processes(guests),
             shells=Shells(guests),
             execs=Execs(guests, output_limit_bytes=settings.exec_output_limit_mib * _MIB),

@@ -35,7 +35,8 @@ def wrong(world: CrashWorld, *, memory_safe: bool) -> list[str]:
     found += [f"machines of {guests ^ running}"] if guests != running else []
     found += [f"links {world.state.links} for {slots}"] if world.state.links != dict.fromkeys(slots, True) else []
     found += [f"directories {names - kept}"] if (names := _names(world.paths.sandboxes)) - kept else []
-    owners = {row.id for row in rows if row.has_memory and row.id in kept}
+    owners = {row.id for row in rows if row.has_memory and row.id in kept} | world.named.ids(complete=True)
+    found += [f"unfinished checkpoints {unfinished}"] if (unfinished := world.named.ids(complete=False)) else []
     found += [f"snapshots {snapshots ^ owners}"] if snapshots != owners else []
     needed = {path.stem for top in _tops(world) for path in (top, *qcow2.chain(top))}
     layers = {path.stem for path in world.paths.layers.iterdir()}
@@ -88,6 +89,8 @@ async def end(world: CrashWorld) -> list[str]:
                 found.append(f"{row.name} cannot be resumed: {world.store.get(row.id).reason}")
             elif row.id in _wrote(world) and not words(world.paths.sandbox(row.id).overlay).startswith(FIRST):
                 found.append(f"{row.name} lost what it wrote")
+    for checkpoint_id in world.named.ids(complete=True):
+        await world.checkpoints.delete(world.user, checkpoint_id)
     for row in world.rows():
         await world.sandboxes.delete(world.user, row.id)
         await world.settle()

@@ -87,6 +87,28 @@ async def _destroy(world: CrashWorld, box: Sandbox | None) -> None:
     await world.settle()
 
 
+async def _with_checkpoint(world: CrashWorld) -> Sandbox:
+    """A running sandbox that went on after a checkpoint."""
+    box = await world.box()
+    await _checkpoint(world, box)
+    return box
+
+
+async def _checkpoint(world: CrashWorld, box: Sandbox | None) -> None:
+    assert box
+    await world.checkpoints.create(world.user, box.id, "before")
+    await world.settle()
+
+
+async def _fork_checkpoint(world: CrashWorld, box: Sandbox | None) -> None:
+    await world.checkpoints.fork(world.user, "before", NewFork())
+    await world.settle()
+
+
+async def _delete_checkpoint(world: CrashWorld, box: Sandbox | None) -> None:
+    await world.checkpoints.delete(world.user, "before")
+
+
 SCENARIOS: dict[str, tuple[Prepare, Operate]] = {
     "create": (_nothing, _create),
     "pause": (_running, _pause),
@@ -98,6 +120,9 @@ SCENARIOS: dict[str, tuple[Prepare, Operate]] = {
     "fork": (_paused, _fork),
     "fork again": (_forked_source, _fork),
     "fork to paused": (_paused, _fork_paused),
+    "checkpoint": (_running, _checkpoint),
+    "fork of a checkpoint": (_with_checkpoint, _fork_checkpoint),
+    "delete of a checkpoint": (_with_checkpoint, _delete_checkpoint),
     "destroy of a running one": (_running, _destroy),
     "destroy of a paused one": (_paused, _destroy),
     "destroy of a source": (_forked_source, _destroy),

@@ -18,6 +18,7 @@ from createos_engine.errors import EngineError
 from createos_engine.instance import make_directories
 from createos_engine.paths import Paths
 from createos_engine.services.background import Background
+from createos_engine.services.checkpoints import Checkpoints
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.forks import Forks
 from createos_engine.services.layers import Layers
@@ -34,6 +35,7 @@ from createos_engine.services.sandboxes import Sandboxes
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.settings import Settings
 from createos_engine.store.accounts import AccountStore
+from createos_engine.store.checkpoints import CheckpointStore
 from createos_engine.store.database import Database
 from createos_engine.store.sandboxes import SandboxStore
 from createos_engine.words import NewSandbox, Sandbox, State, User
@@ -171,7 +173,7 @@ class CrashWorld:
         layers, drafts = Layers(disks, paths, moments), _Drafts(store, cast("Any", None), region="", host_id="")
         drafts.base = self.directory.with_name(f"{self.directory.name}.base")
         drafts.base.touch()
-        remains = Remains(store, snapshots, layers)
+        remains = Remains(store, snapshots, layers, CheckpointStore(self._database))
         self.sandboxes = Sandboxes(
             *(store, machines, network, drafts, networks, locks, self.background, progress, settings, snapshots),
             remains,
@@ -183,6 +185,12 @@ class CrashWorld:
             *(store, machines, snapshots, layers, remains, locks, self.background, progress, settings, moments)
         )
         self.forks = Forks(store, machines, network, snapshots, layers, self.resumes, drafts, locks, moments)
+        self.named = CheckpointStore(self._database)
+        self.checkpoints = Checkpoints(
+            *(self.named, store, self.pauses, self.resumes, self.forks, drafts, snapshots, layers, remains, locks),
+            moments,
+            deadline_s=30,
+        )
         recover = {
             State.PAUSING: self.pauses.recover,
             State.RESUMING: self.resumes.recover,

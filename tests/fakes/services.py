@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from createos_engine.api.checkpoint_port import CheckpointPort
 from createos_engine.api.network_ports import BandwidthPort, EgressPort, IngressPort, NetworkPort
 from createos_engine.api.ports import (
     AccessTokenPort,
@@ -37,6 +38,7 @@ from createos_engine.words import (
 )
 
 from tests.fakes.access_tokens import FakeAccessTokens
+from tests.fakes.checkpoints import FakeCheckpoints
 from tests.fakes.execs import FakeExecs
 from tests.fakes.ingress import FakeIngress
 from tests.fakes.networks import FakeNetworks
@@ -126,6 +128,7 @@ class FakeWorld:
         self.tunnels = FakeTunnels(self.sandboxes)
         self.execs = FakeExecs(self.sandboxes)
         self.snapshots = FakeSnapshots(self.sandboxes)
+        self.checkpoints = FakeCheckpoints(self.sandboxes, self.snapshots)
         self.access_tokens = FakeAccessTokens(self.sandboxes)
         self.networks = FakeNetworks(self.sandboxes)
         self.templates = FakeTemplates()
@@ -145,6 +148,7 @@ class FakeWorld:
         resumes: ResumePort = self.snapshots
         forks: ForkPort = self.snapshots
         wakes: WakePort = self.snapshots
+        checkpoints: CheckpointPort = self.checkpoints
         access_tokens: AccessTokenPort = self.access_tokens
         resizes: ResizePort = self.sandboxes
         files: FilePort = self.files
@@ -164,6 +168,7 @@ class FakeWorld:
             resumes=resumes,
             forks=forks,
             wakes=wakes,
+            checkpoints=checkpoints,
             execs=execs,
             catalog=catalog,
             health=health,

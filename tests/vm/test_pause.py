@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -19,11 +20,19 @@ ETH_P_ALL = 3
 _ICMPV6, _ADVERTISEMENT, _NEIGHBOUR = 58, 136, (135, 136)
 
 
-@pytest.fixture
-def sleeper(engine: LiveEngine) -> Iterator[Box]:
+@pytest.fixture(scope="module")
+def shared(engine: LiveEngine) -> Iterator[Box]:
     box = engine.create(name="sleeper", envs={"COLOUR": "red"})
     yield box
     box.destroy()
+
+
+@pytest.fixture
+def sleeper(shared: Box) -> Iterator[Box]:
+    """A sandbox that runs, and runs again after every test."""
+    yield shared
+    if shared.view()["status"] != "running":
+        resume(shared)
 
 
 def pause(box: Box) -> None:
@@ -68,6 +77,7 @@ def test_memory_disk_and_processes_go_on_and_the_clock_is_right(engine: LiveEngi
     assert engine.http.post(f"{path}/resume").status_code == 200
     view = sleeper.view()
     assert view["paused_at"] < view["last_resumed_at"]
+    engine.call("DELETE", f"{path}/processes/{process['process_id']}")
 
 
 def test_a_full_disk_is_said_in_one_sentence_and_the_sandbox_goes_on(engine: LiveEngine, sleeper: Box) -> None:
@@ -140,7 +150,7 @@ def test_four_forks_are_others_and_nothing_of_their_source_reaches_the_network(
     sleeper.sh("echo later >/root/new")
     assert sleeper.sh("cat /root/kept") == "parent\n"
     for number, one in enumerate(forks):
-        assert one.sh("cat /root/kept; ls /root") == f"child {number}\nkept\n"
+        assert one.sh("cat /root/kept; test ! -e /root/new && echo no new") == f"child {number}\nno new\n"
     view = forks[0].view()
     assert (view["forked_from"], view["envs"]) == (sleeper.id, ["SHADE"])
     receipt = view["fork_receipt"]
@@ -163,6 +173,30 @@ def test_a_fork_may_stay_paused_and_a_running_source_is_refused(engine: LiveEngi
 
     assert child.sh("hostname").strip() == child.view()["name"]
     child.destroy()
+
+
+def test_a_checkpoint_is_gone_back_to_and_a_request_wakes_what_idleness_paused(
+    engine: LiveEngine, sleeper: Box
+) -> None:
+    sleeper.sh("echo good >/root/kept; echo good >/dev/shm/kept")
+    made = engine.call("POST", f"/v1/sandboxes/{sleeper.id}/checkpoints", {"name": "good"})
+    reach(sleeper, "running")
+    sleeper.sh("echo bad >/root/kept; echo bad >/dev/shm/kept")
+    child = Box(engine, engine.call("POST", "/v1/checkpoints/good/fork", {}))
+    reach(child, "running")
+    pause(child)
+    with sqlite3.connect(engine.state / "engine.db") as database:
+        database.execute("UPDATE sandboxes SET auto_paused = 1 WHERE id = ?", (child.id,))
+    path = f"/v1/sandboxes/{child.id}/exec"
+    refused = engine.http.post(path, json={"cmd": "true"})
+    body = {"cmd": "cat", "args": ["/root/kept", "/dev/shm/kept"]}
+    woken = engine.http.post(path, json=body, headers={"X-Auto-Resume": "true"})
+
+    assert refused.status_code == 409
+    assert woken.json()["data"]["result"]["stdout"] == "good\ngood\n"
+    assert sleeper.sh("cat /root/kept /dev/shm/kept") == "bad\nbad\n"
+    child.destroy()
+    assert engine.call("DELETE", f"/v1/checkpoints/{made['id']}")["name"] == "good"
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut"])

@@ -120,6 +120,17 @@ def _bandwidth(client: Client, sandbox: JsonObject) -> JsonObject:
         return {}
 
 
+_RENEWED = {
+    "hostname": "Host name",
+    "machine_id": "Machine id",
+    "mac": "MAC",
+    "addresses": "Addresses",
+    "ssh_host_keys": "SSH host keys",
+    "randomness": "Randomness",
+    "clock": "Clock",
+}
+
+
 def _details(sandbox: JsonObject, bandwidth: JsonObject, output: Output) -> Iterator[str]:
     text = {key: "" if value is None else str(value) for key, value in sandbox.items()}
     on = "on" if sandbox.get("ingress_enabled") else "off"
@@ -148,6 +159,14 @@ def _details(sandbox: JsonObject, bandwidth: JsonObject, output: Output) -> Iter
     ]
     yield output.paint(label(sandbox), "bold")
     yield from output.facts(rows, {"Status": STATUS_STYLES.get(text.get("status", ""), "")})
+    if isinstance(receipt := sandbox.get("fork_receipt"), dict):
+        yield from _receipt(receipt, output)
+
+
+def _receipt(receipt: JsonObject, output: Output) -> Iterator[str]:
+    """Show what the agent of a fork has made its own, and when it said so."""
+    yield f"Renewed in this fork, as its agent confirmed at {local_time(receipt.get('confirmed_at'))}:"
+    yield from output.facts([(title, str(receipt.get(key) or "")) for key, title in _RENEWED.items()])
 
 
 def _mb(count: str | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from createos_engine.api.checkpoint_port import CheckpointPort
 from createos_engine.api.network_ports import BandwidthPort, EgressPort, IngressPort, NetworkPort, SshPort
 from createos_engine.api.process_ports import ProcessPort, ShellPort
 from createos_engine.api.sync_port import SyncPort
@@ -225,6 +226,7 @@ class Services:
     resumes: ResumePort
     forks: ForkPort
     wakes: WakePort
+    checkpoints: CheckpointPort
     execs: ExecPort
     catalog: CatalogPort
     health: HealthPort

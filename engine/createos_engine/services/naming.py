@@ -41,6 +41,11 @@ def layer_id() -> str:
     return str(ULID()).lower()
 
 
+def checkpoint_id() -> str:
+    """Return a new id of a checkpoint."""
+    return f"cp-{ULID()}".lower()
+
+
 def machine_name(instance: str, sandbox_id: str) -> str:
     """Return the name of a sandbox's machine, which carries the engine's tag."""
     return f"createos-{instance}-{sandbox_id}"

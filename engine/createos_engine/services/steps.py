@@ -35,6 +35,9 @@ class Step(StrEnum):
     FORK_LINKED = "fork.linked"
     FORK_DISK = "fork.disk"
     FORK_READY = "fork.ready"
+    CHECKPOINT_INTENDED = "checkpoint.intended"
+    CHECKPOINT_LINKED = "checkpoint.linked"
+    CHECKPOINT_DELETED = "checkpoint.deleted"
 
 
 class Steps:

@@ -68,24 +68,33 @@ def _of_engine(paths: Paths, live: Mapping[str, Sandbox]) -> Iterator[Holding]:
 
 def _of_cache(cache: images.Cache, paths: Paths, live: Iterable[Sandbox], digests: frozenset[str]) -> Iterator[Holding]:
     named = {digest: name for name, digest in images.names(cache).items()}
-    needed: dict[str, set[str]] = {digest: {name} for digest, name in named.items()}
-    for row in live:
-        needed.setdefault(row.base_digest, set()).add(row.name)
+    needed = _needed(paths, live)
     for digest in digests:
         needed.setdefault(digest, set()).add("a template")
-    for top in paths.sandboxes.glob("*/overlay.qcow2"):
-        for below in _chain(top):
-            needed.setdefault(below.stem, set()).add(top.parent.name)
+    for digest, name in named.items():
+        needed.setdefault(digest, set()).add(name)
     for base in _entries(cache.bases):
         holders = tuple(sorted(needed.get(base.stem, ())))
         yield _holding("base image", named.get(base.stem, base.stem[:12]), base, holders)
-    for kind, directory in (("kernel", cache.kernels), ("guest agent", cache.agents), ("initramfs", cache.initramfs)):
-        for entry in _entries(directory):
-            if not entry.is_symlink():
-                holders = ("the next boot",) if kind == "kernel" else ()
-                yield _holding(kind, entry.name[:24], entry, holders)
-    for directory in _entries(cache.root / "buildah"):
-        yield _holding("build storage", directory.name, directory, ("the next build",))
+    yield from (_holding("kernel", each.name, each, ("the next boot",)) for each in _real(cache.kernels))
+    yield from (_holding("guest agent", each.name[:24], each, ()) for each in _real(cache.agents))
+    yield from (_holding("initramfs", each.name[:24], each, ()) for each in _real(cache.initramfs))
+    yield from (
+        _holding("build storage", each.name, each, ("the next build",)) for each in _real(cache.root / "buildah")
+    )
+
+
+def _needed(paths: Paths, live: Iterable[Sandbox]) -> dict[str, set[str]]:
+    """Return who needs which image, by its digest: by a row, or because a disk stands on it."""
+    needed: dict[str, set[str]] = {}
+    for row in live:
+        needed.setdefault(row.base_digest, set()).add(row.name)
+    tops = {top: top.parent.name for top in paths.sandboxes.glob("*/overlay.qcow2")}
+    tops |= {layer: f"frozen disk {layer.stem}" for layer in _entries(paths.layers)}
+    for top, who in tops.items():
+        for below in _chain(top):
+            needed.setdefault(below.stem, set()).add(who)
+    return needed
 
 
 def _chains(paths: Paths, live: Mapping[str, Sandbox]) -> list[tuple[str, tuple[Path, ...]]]:
@@ -125,6 +134,10 @@ def _holding(kind: str, name: str, path: Path, held_by: tuple[str, ...]) -> Hold
     facts = [file.lstat() for file in files if file.exists()]
     inodes = {(fact.st_dev, fact.st_ino): fact.st_blocks * _BLOCK_BYTES for fact in facts}
     return Holding(kind, name, path, sum(fact.st_size for fact in facts), inodes, held_by)
+
+
+def _real(directory: Path) -> list[Path]:
+    return [entry for entry in _entries(directory) if not entry.is_symlink()]
 
 
 def _entries(directory: Path) -> list[Path]:

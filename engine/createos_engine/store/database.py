@@ -24,13 +24,19 @@ class Database:
     A FULL commit costs 0.4 ms on an idle disk and far more on a busy one, hence the thread (design 18).
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file (0600) and bring its schema up to date; raise HostFailed when that is impossible."""
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open or create the file (0600) and bring its schema up to date; raise HostFailed when that is impossible.
+
+        *read_only* is for those who only look, beside a daemon of whatever version: nothing is created or changed.
+        """
         try:
-            path.touch(mode=0o600)
-            self._writer = _open(path)
-            schema.apply(sqlite_utils.Database(self._writer))
-            self._reader = _open(path)
+            if read_only:
+                self._reader = self._writer = _open(f"file:{path}?mode=ro")
+            else:
+                path.touch(mode=0o600)
+                self._writer = _open(str(path))
+                schema.apply(sqlite_utils.Database(self._writer))
+                self._reader = _open(str(path))
         except (sqlite3.Error, OSError) as exc:
             raise HostFailed(f"the database {path} cannot be opened: {exc}", hint="createosd doctor") from exc
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -63,9 +69,12 @@ class Database:
         self._reader.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+def _open(name: str) -> sqlite3.Connection:
+    uri = name.startswith("file:")
+    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=10, uri=uri)
     connection.row_factory = sqlite3.Row
+    if uri:
+        return connection
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection

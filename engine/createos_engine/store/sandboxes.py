@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from typing import Any
 
 from createos_engine.errors import Invalid, NotFound, Unavailable
 from createos_engine.lifecycle import TERMINAL, move, require_alive
@@ -51,7 +52,7 @@ class SandboxStore:
             slot = _free_slot(db, capacity)
             row = replace(draft, slot=slot, ip=address(slot))
             try:
-                db.execute(_INSERT, _values(row))
+                db.execute(_INSERT, tuple(to_columns(row).values()))
             except sqlite3.IntegrityError as exc:
                 raise _duplicate(draft.name) from exc
             return row
@@ -182,8 +183,9 @@ def _duplicate(name: str) -> Invalid:
     )
 
 
-def _values(sandbox: Sandbox) -> Sequence[object]:
-    return [_to_column(getattr(sandbox, name)) for name in _COLUMNS]
+def to_columns(sandbox: Sandbox) -> dict[str, object]:
+    """Return a row as it is stored."""
+    return {name: _to_column(getattr(sandbox, name)) for name in _COLUMNS}
 
 
 def _to_column(value: object) -> object:
@@ -207,7 +209,11 @@ def _required(row: Row | None) -> Sandbox:
 
 
 def _sandbox(row: Row) -> Sandbox:
-    columns = dict(row)
+    return from_columns(dict(row))
+
+
+def from_columns(columns: dict[str, Any]) -> Sandbox:
+    """Return the sandbox that was stored so."""
     image = json.loads(columns.pop("image"))
     image |= {"entrypoint": tuple(image["entrypoint"]), "cmd": tuple(image["cmd"])}
     return Sandbox(

@@ -169,3 +169,13 @@ def test_debug_shows_the_exchange_and_no_secret(cli: Cli) -> None:
     assert TOKEN not in ran.err + told.err
     assert f"{TOKEN[:6]}****{TOKEN[-4:]}" in told.err
     assert "hunter2" not in told.err
+
+
+def test_a_fork_shows_what_was_renewed_and_when_its_agent_confirmed_that(cli: Cli, api: FakeApi) -> None:
+    receipt = {"hostname": "calm-otter", "clock": "set, right within 3 ms", "confirmed_at": "2026-11-23T10:00:00.500Z"}
+    api.rows = [sandbox(1, "calm-otter", forked_from=sandbox_id(2), fork_receipt=receipt)]
+
+    shown = cli("sandbox", "get", "calm-otter", terminal=True).out
+
+    assert "Renewed in this fork, as its agent confirmed at 2026-11-23 10:00:00:" in shown
+    assert "set, right within 3 ms" in shown

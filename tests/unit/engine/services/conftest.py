@@ -24,6 +24,7 @@ from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.steps import Steps
 from createos_engine.settings import Settings
 from createos_engine.store.accounts import AccountStore
+from createos_engine.store.checkpoints import CheckpointStore
 from createos_engine.store.database import Database
 from createos_engine.store.memberships import MembershipStore
 from createos_engine.store.networks import NetworkStore
@@ -95,7 +96,7 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
     paths = Paths(tmp_path, tmp_path)
     make_directories(paths)
     snapshots, layers = Snapshots(paths, FakeHypervisor(), Steps()), Layers(Disks(), paths, Steps())
-    remains = Remains(store, snapshots, layers)
+    remains = Remains(store, snapshots, layers, CheckpointStore(database))
     sandboxes = Sandboxes(
         store,
         cast("Any", machines),

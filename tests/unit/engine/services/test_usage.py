@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from createos_engine.instance import make_directories
 from createos_engine.paths import Paths
 from createos_engine.services.prune import of_no_use, remove, touch
 from createos_engine.services.usage import Holding, survey, total_bytes
+from createos_engine.store.database import Database
 from createos_engine.words import State
 from createos_images.cache import Cache
 
@@ -60,8 +62,17 @@ async def test_everybody_who_needs_a_file_is_named(place: tuple[Paths, Cache]) -
     assert found["frozen disk one"].held_by == (BOX.name,)
     assert found["frozen disk nobodys"].held_by == ()
     assert found[f"base image {USED[:12]}"].held_by == (BOX.name,)
-    assert found[f"base image {STOOD_ON[:12]}"].held_by == (BOX.id,)
+    assert BOX.id in found[f"base image {STOOD_ON[:12]}"].held_by
     assert found[f"base image {SUPERSEDED[:12]}"].held_by == ()
+
+
+async def test_whoever_looks_changes_no_database(tmp_path: Path) -> None:
+    Database(tmp_path / "engine.db").close()
+    looking = Database(tmp_path / "engine.db", read_only=True)
+
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await looking.write(lambda db: db.execute("DELETE FROM sandboxes"))
+    looking.close()
 
 
 async def test_holes_take_nothing_and_a_second_name_takes_nothing_more(tmp_path: Path) -> None:
