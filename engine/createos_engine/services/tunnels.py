@@ -48,4 +48,5 @@ class Tunnels:
                 f"nothing in the sandbox takes connections on port {port} ({exc.code})",
                 hint="start the server there first",
             ) from exc
+        stream.widen()
         return Tunnel(self._guests, guest, stream)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from createos_engine.drivers.channel.agent import AgentClient
 from createos_engine.drivers.channel.answers import integer
+from createos_engine.drivers.channel.frames import MAX_PAYLOAD_BYTES
 from createos_engine.drivers.channel.head import OUTPUT, open_with_head
 from createos_engine.drivers.channel.stream import Stream
 from createos_engine.errors import GuestFailed
@@ -34,6 +35,7 @@ class FileReader:
     async def open(cls, agent: AgentClient, path: str) -> FileReader:
         """Open a file. Raises AgentError with the guest's reason, GuestFailed."""
         stream, said = await open_with_head(agent, "file_read", deadline_s=STALL_S, path=path)
+        stream.widen()
         try:
             return cls(stream, integer(said, "size") if "size" in said else None)
         except GuestFailed:
@@ -67,7 +69,7 @@ async def write_file(agent: AgentClient, path: str, size: int | None, source: As
     announced = {} if size is None else {"size": size}
     stream = await agent.open("file_write", path=path, **announced)
     try:
-        async for data in source:
+        async for data in _whole_frames(source):
             await _moving(stream.send(data), "taken")
             if stream.over:
                 break
@@ -76,6 +78,26 @@ async def write_file(agent: AgentClient, path: str, size: int | None, source: As
         return integer(await _in_time(stream), "bytes")
     finally:
         await _end(stream)
+
+
+async def _whole_frames(source: AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
+    """Cut *source* anew, so that frames are full: each costs the guest the same, however little is in it."""
+    held = bytearray()
+    async for data in source:
+        view = memoryview(data)
+        if held:
+            missing = MAX_PAYLOAD_BYTES - len(held)
+            held += view[:missing]
+            view = view[missing:]
+            if len(held) == MAX_PAYLOAD_BYTES:
+                yield memoryview(held)
+                held = bytearray()
+        whole = len(view) - len(view) % MAX_PAYLOAD_BYTES
+        if whole:
+            yield view[:whole]
+        held += view[whole:]
+    if held:
+        yield memoryview(held)
 
 
 async def _moving(work: Awaitable[T], done: str) -> T:

@@ -14,11 +14,12 @@ from createos_engine.drivers.channel.inbox import Data, Inbox
 from createos_engine.drivers.channel.outlet import Outlet
 
 INITIAL_WINDOW_BYTES = 262_144
+BULK_WINDOW_BYTES = 1024 * 1024
 MAX_CREDIT_BYTES = 16 * 1024 * 1024
 CREDIT = struct.Struct(">I")
 
 # Grants are sent in steps of a quarter of the window: rarely enough to cost nothing, early enough to never stall.
-_GRANT_STEP_BYTES = INITIAL_WINDOW_BYTES // 4
+_STEPS = 4
 _GUEST_SUBS = (1, 2)
 _CONTROL_SUB = 3
 
@@ -40,6 +41,8 @@ class Stream:
         self._granted = asyncio.Event()
         self._sendable = INITIAL_WINDOW_BYTES
         self._receivable = INITIAL_WINDOW_BYTES
+        self._window = INITIAL_WINDOW_BYTES
+        self._widest = INITIAL_WINDOW_BYTES
         self._owed = 0
         self._control: dict[str, object] = {}
         self._discarding = False
@@ -110,8 +113,12 @@ class Stream:
         """Drop what was received and what will be, so that the guest can go on."""
         self._discarding = True
         self._inbox.clear()
-        self._owed = INITIAL_WINDOW_BYTES - self._receivable
+        self._owed = self._window - self._receivable
         self._grant()
+
+    def widen(self) -> None:
+        """Let the guest send further ahead of a reader that takes what comes: for streams that only move bytes."""
+        self._widest = BULK_WINDOW_BYTES
 
     def __aiter__(self) -> Stream:
         return self
@@ -202,7 +209,7 @@ class Stream:
 
     def _consumed(self, size: int) -> None:
         self._owed += size
-        if self._owed >= _GRANT_STEP_BYTES:
+        if self._owed >= self._window // _STEPS:
             self._grant()
 
     def _grant(self) -> None:
@@ -210,6 +217,8 @@ class Stream:
         if self._outlet.full:
             self._outlet.when_room(self._grant)
         elif self._owed and not self.over and not self._cancelled:
-            self._receivable += self._owed
-            self._outlet.write(encode(FrameType.CREDIT, self.number, CREDIT.pack(self._owed)))
+            self._window, before = min(2 * self._window, self._widest), self._window
+            grant = self._owed + self._window - before
+            self._receivable += grant
+            self._outlet.write(encode(FrameType.CREDIT, self.number, CREDIT.pack(grant)))
             self._owed = 0

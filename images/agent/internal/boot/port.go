@@ -2,7 +2,6 @@ package boot
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,9 +11,10 @@ import (
 
 const portName = "createos.agent.0"
 
-// Port is the virtio-serial port to the host, used with blocking system calls: one thread reads, the lock of the
-// mux lets one write at a time.
-type Port struct{ fd int }
+// Port is the virtio-serial port to the host. It never blocks a thread: a blocking write would spin in the kernel until
+// QEMU has taken the bytes, and a blocking read would hold up all other goroutines of a guest with one processor until
+// the runtime notices. One goroutine reads; the lock of the mux lets one write at a time.
+type Port struct{ file *os.File }
 
 // OpenPort finds the port by its name.
 func OpenPort() (*Port, error) {
@@ -23,8 +23,11 @@ func OpenPort() (*Port, error) {
 		for _, name := range names {
 			text, _ := os.ReadFile(name)
 			if strings.TrimSpace(string(text)) == portName {
-				fd, err := syscall.Open(filepath.Join("/dev", filepath.Base(filepath.Dir(name))), syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-				return &Port{fd}, err
+				fd, err := syscall.Open(filepath.Join("/dev", filepath.Base(filepath.Dir(name))), syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+				if err != nil {
+					return nil, err
+				}
+				return &Port{os.NewFile(uintptr(fd), portName)}, nil
 			}
 		}
 	}
@@ -32,33 +35,10 @@ func OpenPort() (*Port, error) {
 }
 
 // Read returns io.EOF while no host is connected.
-func (p *Port) Read(buffer []byte) (int, error) {
-	for {
-		n, err := syscall.Read(p.fd, buffer)
-		switch {
-		case err == syscall.EINTR || err == syscall.EAGAIN:
-			continue
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
-	}
-}
+func (p *Port) Read(buffer []byte) (int, error) { return p.file.Read(buffer) }
 
 // Write writes everything, waiting for a host when there is none.
-func (p *Port) Write(data []byte) (int, error) {
-	written := 0
-	for written < len(data) {
-		n, err := syscall.Write(p.fd, data[written:])
-		if err != nil && err != syscall.EINTR && err != syscall.EAGAIN {
-			return written, err
-		}
-		written += max(n, 0)
-	}
-	return written, nil
-}
+func (p *Port) Write(data []byte) (int, error) { return p.file.Write(data) }
 
 // Gone waits a moment for the next host: the port says "no host" at once, again and again.
 func Gone() { time.Sleep(5 * time.Millisecond) }

@@ -120,6 +120,7 @@ func converse(stream *mux.Stream, connection *net.TCPConn) {
 var errCancelled = errors.New("the host has cancelled the connection")
 
 func upward(stream *mux.Stream, connection *net.TCPConn) error {
+	stream.Widen(mux.Window)
 	for {
 		data, more := stream.Borrow()
 		if !more && !stream.Whole() {

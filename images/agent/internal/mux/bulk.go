@@ -14,7 +14,7 @@ import (
 const Bulk = 1 << 20
 
 // direct is how much of a payload must be missing before the rest is read to a buffer of its own.
-const direct = 32 << 10
+const direct = 12 << 10
 
 type buffer [frame.HeaderSize + frame.MaxPayload]byte
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from createos_engine.drivers.channel.mux import Channel
-from createos_engine.drivers.channel.stream import Stream
+from createos_engine.drivers.channel.stream import BULK_WINDOW_BYTES, Stream
 
 from tests.fakes.guest import DATA, WINDOW, FakeGuest, GuestStream, flood
 
@@ -95,6 +95,50 @@ async def test_a_reader_that_stops_holds_up_only_its_own_stream(guest: FakeGuest
     assert read == 3_000_000
     assert buffered(unread) <= WINDOW
     assert sum([len(data) async for _, data in unread]) == 10_000_000 - len(first.data)
+
+
+async def test_a_widened_stream_runs_ahead_of_a_reader_that_takes_what_comes(
+    guest: FakeGuest, channel: Channel
+) -> None:
+    guest.scripts["pour"] = pour
+    stream = await channel.open({"kind": "pour", "size": 8_000_000})
+    stream.widen()
+    read = 0
+    while read < 2 * BULK_WINDOW_BYTES:
+        read += len((await anext(stream)).data)
+
+    other = await channel.open({"kind": "pour", "size": 8_000_000})
+    async for _ in other:
+        pass
+
+    assert WINDOW < buffered(stream) <= BULK_WINDOW_BYTES
+    assert read + sum([len(data) async for _, data in stream]) == 8_000_000
+
+
+async def test_a_widened_stream_that_nobody_reads_keeps_the_first_window(guest: FakeGuest, channel: Channel) -> None:
+    guest.scripts["pour"] = pour
+    unread = await channel.open({"kind": "pour", "size": 8_000_000})
+    unread.widen()
+
+    async for _ in await channel.open({"kind": "pour", "size": 8_000_000}):
+        pass
+
+    assert buffered(unread) <= WINDOW
+
+
+async def test_a_widened_stream_that_is_discarded_gets_no_more_than_its_window(
+    guest: FakeGuest, channel: Channel
+) -> None:
+    guest.scripts["pour"] = pour
+    stream = await channel.open({"kind": "pour", "size": 8_000_000})
+    stream.widen()
+    for _ in range(40):
+        await anext(stream)
+
+    stream.discard()
+
+    assert await stream.result() == {}
+    assert stream._receivable <= BULK_WINDOW_BYTES
 
 
 def buffered(stream: Stream) -> int:

@@ -78,6 +78,15 @@ async def test_a_file_comes_back_as_it_was(files: Files, place: Path, size: int,
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("piece", [1, 65_523, 65_524, 65_536, 200_000])
+async def test_a_file_is_the_same_however_its_content_was_cut(files: Files, place: Path, piece: int) -> None:
+    data = os.urandom(300_000 if piece > 1 else 5_000)
+
+    await files.write(ME, "x", str(place / "f"), None, pieces(data, piece))
+
+    assert await content(files, place / "f") == data
+
+
 async def test_an_upload_above_the_limit_leaves_nothing(files: Files, place: Path) -> None:
     for announced in (LIMIT + 1, None):
         with pytest.raises(TooLarge, match="8 MiB"):
