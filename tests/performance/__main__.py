@@ -17,7 +17,7 @@ from tests.vm.engine import live_engine
 
 _INSIDE = "CREATEOS_BENCH_INSIDE"
 # Modules beside this one; each has measure(bench).
-SUBJECTS = ("creates", "transfers", "crowds", "syncs", "networks")
+SUBJECTS = ("creates", "goldens", "transfers", "crowds", "syncs", "networks")
 
 
 def main() -> None:
