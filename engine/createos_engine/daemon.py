@@ -118,6 +118,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
             engine.progress.found(files)
             await engine.connection.open(hide_kvm=files.accelerator is Accelerator.TCG)
             await engine.reconciler.run()
+            await engine.builds.sweep(files)
             await engine.resizes.complete()
             break
         except EngineError as exc:

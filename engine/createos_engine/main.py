@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from createos_engine import bundle_commands, usage_commands
+from createos_engine import bundle_commands, image_commands, usage_commands
 from createos_engine.errors import EngineError
 from createos_engine.settings import Settings, load
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bundle_commands.app, name="bundle")
+app.add_typer(image_commands.app, name="images")
 usage_commands.register(app)
 
 Config = Annotated[Path | None, typer.Option(help="Settings file instead of /etc/createos/config.toml.")]

@@ -13,9 +13,10 @@ state_dir/                     0711: QEMU's user must pass through, nobody else 
 │   └── manifest.json          enough to bring the sandbox back without the database (0600)
 ├── snapshots/                 0700: machines that were stopped with all they had in memory
 │   ├── <id>.partial/          one that is being written
-│   └── <id>/                  of a sandbox, by its id
+│   └── <id>/                  of a sandbox, by its id, or a golden one
 │       ├── memory             libvirt's save image; forks of one source share it as hard links
 │       └── manifest.json      what belongs to it: disk, digests, and what it can be restored with
+├── goldens/<id>/              0711: disk and console of a golden snapshot while it is built
 ├── layers/<id>.qcow2          0710, of QEMU's group: frozen disks, which overlays and snapshots stand on
 └── templates/<id>/<n>.log    what attempt n to build a template printed, JSON lines (0600)
 run_dir/
@@ -30,6 +31,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+GOLDEN_PREFIX = "gold-"
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,11 @@ class Paths:
         return self.state_dir / "snapshots"
 
     @property
+    def goldens(self) -> Path:
+        """Parent of the directories in which golden snapshots are built."""
+        return self.state_dir / "goldens"
+
+    @property
     def layers(self) -> Path:
         """Where the frozen disks are."""
         return self.state_dir / "layers"
@@ -154,8 +162,9 @@ class Paths:
         return self.run_dir / "channels"
 
     def sandbox(self, sandbox_id: str) -> SandboxPaths:
-        """Return the files of one sandbox."""
-        return SandboxPaths(self.sandboxes / sandbox_id, self.channels / f"{sandbox_id}.sock")
+        """Return the files of one sandbox, or of the machine that becomes a golden snapshot."""
+        parent = self.goldens if sandbox_id.startswith(GOLDEN_PREFIX) else self.sandboxes
+        return SandboxPaths(parent / sandbox_id, self.channels / f"{sandbox_id}.sock")
 
     def snapshot(self, snapshot_id: str) -> SnapshotPaths:
         """Return the files of one snapshot."""

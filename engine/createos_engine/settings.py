@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     boots_at_once: int = Field(4, ge=1, description="machines that may be booting at the same time")
     memory_reserve_mib: int = Field(512, ge=0, description="host memory that creates leave alone")
     disk_reserve_mib: int = Field(1024, ge=0, description="space in the state directory that creates leave alone")
+    golden_budget_mib: int = Field(
+        4096, ge=0, description="disk space of golden snapshots, from which creates are forked; 0 boots every create"
+    )
     builds_at_once: int = Field(2, ge=1, le=8, description="templates that may be building at the same time")
     build_timeout_s: float = Field(3600, gt=0, description="seconds that the build of a template may take")
     build_quota_mib: int = Field(16_384, ge=512, description="disk space that one build may write")

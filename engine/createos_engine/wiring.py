@@ -44,6 +44,7 @@ from createos_engine.services.egress import Egress
 from createos_engine.services.exec import Execs
 from createos_engine.services.files import Files
 from createos_engine.services.forks import Forks
+from createos_engine.services.golden_builds import GoldenBuilds
 from createos_engine.services.guard import Guard
 from createos_engine.services.guests import Guests
 from createos_engine.services.health import Health
@@ -89,6 +90,7 @@ from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
 from createos_engine.store.ssh_keys import SshKeyStore
 from createos_engine.traffic import UNMETERED
+from createos_engine.wiring_goldens import make_starts
 from createos_engine.wiring_images import make_templates
 from createos_engine.words import State
 
@@ -106,6 +108,7 @@ class Engine:
     reconciler: Reconciler
     idle: Idle
     resizes: Resizes
+    builds: GoldenBuilds
     templates: Templates
     bandwidth: Bandwidths
     network: Network
@@ -205,8 +208,11 @@ def _assemble(
     snapshots, layers = Snapshots(paths, hypervisor, steps), Layers(disks, paths, steps)
     named = CheckpointStore(database)
     remains = Remains(store, snapshots, layers, named)
+    builds, starts = make_starts(
+        database, store, machines, network, snapshots, layers, remains, background, paths, settings, steps
+    )
     sandboxes = Sandboxes(
-        store, machines, network, drafts, networks, locks, background, progress, settings, snapshots, remains
+        store, machines, network, drafts, networks, locks, background, progress, settings, snapshots, remains, starts
     )
     pauses = Pauses(store, machines, network, snapshots, layers, locks, background, progress, settings, steps)
     resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
@@ -214,10 +220,8 @@ def _assemble(
     ingress = Ingress(store, guests, wakes.woken, settings, paths.ingress)
     forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, steps)
     agents.on_connected(SelfRequests(store, sandboxes, pauses, background).connected)
-    keep = timedelta(seconds=settings.keep_destroyed_s)
-    accounts = Accounts(AccountStore(database))
+    accounts, bandwidth = Accounts(AccountStore(database)), Bandwidths(outside.bandwidth, store, network, locks)
     resizes = Resizes(ResizeStore(database), store, hypervisor, machines, agents, locks, settings)
-    bandwidth = Bandwidths(outside.bandwidth, store, network, locks)
     ssh = SshAccess(store, SshKeyStore(database), guests, record=machines.record)
     ssh_server = GatewayServer(
         ssh, host=settings.ssh_host, port=settings.ssh_port, key=paths.ssh_host_key, enabled=settings.ssh_gateway
@@ -257,22 +261,15 @@ def _assemble(
         store=store,
         sandboxes=sandboxes,
         reconciler=Reconciler(
-            store,
-            hypervisor,
-            network,
-            machines,
-            agents,
-            sandboxes,
-            networks,
-            losses,
-            locks,
-            paths,
+            *(store, hypervisor, network, machines, agents, sandboxes, networks, losses, locks, paths),
             {State.PAUSING: pauses.recover, State.RESUMING: resumes.recover, State.FORKING: forks.recover},
             remains,
-            keep_destroyed=keep,
+            lambda: builds.guests,
+            keep_destroyed=timedelta(seconds=settings.keep_destroyed_s),
         ),
         idle=Idle(store, guests, pauses, locks),
         resizes=resizes,
+        builds=builds,
         templates=templates,
         bandwidth=bandwidth,
         network=network,

@@ -142,8 +142,9 @@ class Page:
 class NewSandbox:
     """What a create asks for, after its form was checked and before its meaning is (wire-api 5.1).
 
-    `disk_mib` 0 means the shape's default, `name` and `rootfs` empty mean "choose for me". `disks`,
-    `ingress_enabled` and `auto_pause_after_seconds` are carried so that the service can refuse what it cannot give.
+    `cold` boots the machine even if there is a golden snapshot. `disk_mib` 0 means the default of the shape, an empty
+    `name` or `rootfs` means "choose for me". `disks`, `ingress_enabled` and `auto_pause_after_seconds` are carried so
+    that the service can refuse what it cannot give.
     """
 
     shape: str
@@ -161,6 +162,7 @@ class NewSandbox:
     host_id: str = ""
     node_selector: dict[str, str] = field(default_factory=dict)
     bandwidth_quota_bytes: int = 0
+    cold: bool = False
 
 
 @dataclass(frozen=True)

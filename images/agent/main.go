@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -81,7 +82,8 @@ func runAsInit() {
 		power.Now()
 	}
 	door := &self.Door{}
-	served := mux.New(port, handler(reap.New(), door, guest))
+	loaded := make(chan struct{})
+	served := mux.New(port, handler(reap.New(), door, guest, func() { <-loaded }))
 	go func() {
 		boot.Log("port: %v", served.Serve(boot.Gone))
 		power.Off()
@@ -98,7 +100,10 @@ func runAsInit() {
 		openDoor(door)
 	}
 	served.SetReady(ready(failure, begun))
-	go modules.LoadRest()
+	go func() {
+		defer close(loaded)
+		modules.LoadRest()
+	}()
 	select {}
 }
 
@@ -139,6 +144,7 @@ var capabilities = []string{
 	"files",
 	"measure",
 	"grow",
+	"settle",
 	"events",
 }
 
@@ -165,7 +171,8 @@ const (
 	host
 )
 
-func handler(reaper *reap.Reaper, door *self.Door, where place) mux.Handler {
+// handler serves streams; idle returns when the agent has nothing left to do that nobody has asked for.
+func handler(reaper *reap.Reaper, door *self.Door, where place, idle func()) mux.Handler {
 	launcher := launch.Launcher{Reaper: reaper, Root: "/"}
 	programs := &execute.Executor{Launcher: launcher}
 	processes := &process.Registry{Launcher: launcher}
@@ -205,6 +212,8 @@ func handler(reaper *reap.Reaper, door *self.Door, where place) mux.Handler {
 			door.Serve(stream)
 		case request.Kind == "ping":
 			stream.Finish(struct{}{})
+		case request.Kind == "settle":
+			settle(stream, idle)
 		case request.Kind == "stats":
 			stream.Finish(stats.Read())
 		case request.Kind == "grow" && where == guest:
@@ -237,6 +246,14 @@ func configure(stream *mux.Stream, apply func(identity.Request) (identity.Report
 	stream.Finish(report)
 }
 
+// settle makes a guest ready to be copied: nothing goes on in it, and it holds no memory that it does not need.
+func settle(stream *mux.Stream, idle func()) {
+	idle()
+	syscall.Sync()
+	debug.FreeOSMemory()
+	stream.Finish(struct{}{})
+}
+
 func shutdown(stream *mux.Stream, action string) {
 	switch action {
 	case "poweroff":
@@ -256,7 +273,7 @@ func serveSocket(path string) error {
 	if err != nil {
 		return err
 	}
-	handle := handler(reap.New(), &self.Door{}, host)
+	handle := handler(reap.New(), &self.Door{}, host, func() {})
 	for {
 		connection, err := listener.Accept()
 		if err != nil {

@@ -38,6 +38,7 @@ from createos_engine.store.accounts import AccountStore
 from createos_engine.store.checkpoints import CheckpointStore
 from createos_engine.store.database import Database
 from createos_engine.store.sandboxes import SandboxStore
+from createos_engine.wiring_goldens import make_starts
 from createos_engine.words import NewSandbox, Sandbox, State, User
 
 from tests.fakes.lasting_host import INSTANCE, LastingAgents, LastingHypervisor, LastingIdentities, LastingNetwork
@@ -154,7 +155,7 @@ class CrashWorld:
         moments = Moments(self._moment)
         paths = self.paths = Paths(self.directory, self.directory)
         make_directories(paths)
-        settings = Settings(state_dir=self.directory, memory_reserve_mib=0, disk_reserve_mib=0)
+        settings = Settings(state_dir=self.directory, memory_reserve_mib=0, disk_reserve_mib=0, golden_budget_mib=0)
         self._database = WatchedDatabase(paths.database, self._moment)
         store = self.store = SandboxStore(self._database)
         self.user = await AccountStore(self._database).by_uid(0, "root")
@@ -174,9 +175,13 @@ class CrashWorld:
         drafts.base = self.directory.with_name(f"{self.directory.name}.base")
         drafts.base.touch()
         remains = Remains(store, snapshots, layers, CheckpointStore(self._database))
+        builds, starts = make_starts(
+            *(self._database, store, machines, network, snapshots, layers, remains, self.background),
+            *(paths, settings, moments),
+        )
         self.sandboxes = Sandboxes(
             *(store, machines, network, drafts, networks, locks, self.background, progress, settings, snapshots),
-            remains,
+            *(remains, starts),
         )
         self.pauses = Pauses(
             *(store, machines, network, snapshots, layers, locks, self.background, progress, settings, moments)
@@ -200,6 +205,7 @@ class CrashWorld:
             *(store, self.hypervisor, network, machines, agents, self.sandboxes, networks, losses, locks, paths),
             recover,
             remains,
+            lambda: builds.guests,
             keep_destroyed=timedelta(days=1),
         )
         self.agents = agents

@@ -19,7 +19,7 @@ class BareMachine:
     def __init__(self, guest: ProbeGuest, base: Path, directory: Path) -> None:
         self._guest = guest
         self._overlay = directory / "overlay.qcow2"
-        self._channel = directory / "channel.sock"
+        self.channel = directory / "channel.sock"
         self._base = base
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -29,11 +29,15 @@ class BareMachine:
             ["qemu-img", "create", "-q", "-f", "qcow2", "-b", self._base, "-F", "raw", self._overlay, "512M"],
             check=True,
         )
-        self._process = subprocess.Popen(self._argv(), stdin=subprocess.DEVNULL)
-        agent = await AgentClient.connect(self._channel, deadline_s=_DEADLINE_S)
+        self.start()
+        agent = await AgentClient.connect(self.channel, deadline_s=_DEADLINE_S)
         done = await agent.run(Program(argv=argv, env={}, cwd="/", user=""), None, limit_bytes=1024)
         await agent.close()
         return done
+
+    def start(self, *more: str) -> None:
+        """Start QEMU, with further arguments."""
+        self._process = subprocess.Popen([*self._argv(), *more], stdin=subprocess.DEVNULL)
 
     def stop(self) -> None:
         """End the machine."""
@@ -47,6 +51,6 @@ class BareMachine:
             *("-machine", "q35,accel=tcg", "-m", "256", "-nodefaults", "-display", "none", "-nic", "none"),
             *("-kernel", str(self._guest.kernel), "-initrd", str(self._guest.initramfs), "-append", DEFAULT_CMDLINE),
             *("-drive", f"file={self._overlay},if=virtio,format=qcow2", "-device", "virtio-serial"),
-            *("-chardev", f"socket,id=channel,path={self._channel},server=on,wait=off"),
+            *("-chardev", f"socket,id=channel,path={self.channel},server=on,wait=off"),
             *("-device", "virtserialport,chardev=channel,name=createos.agent.0", "-serial", "null"),
         ]

@@ -54,7 +54,8 @@ class LiveEngine:
         self.log = self.home / "createosd.log"
         self.socket = self._run / "createosd.sock"
         subnets = next(_SUBNETS)
-        settings = {"subnet_v4": f"10.{subnets}.0.0/16", "subnet_v6": f"fd77:{subnets}::/64", **settings}
+        own = {"subnet_v4": f"10.{subnets}.0.0/16", "subnet_v6": f"fd77:{subnets}::/64", "golden_budget_mib": 0}
+        settings = {**own, **settings}
         self._settings = {f"CREATEOS_{name.upper()}": str(value) for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(
@@ -200,7 +201,7 @@ class LiveEngine:
             *self.machines(),
             *self.taps(),
             *self.private_links(),
-            *(entry.name for entry in (self.state / "sandboxes").iterdir()),
+            *(entry.name for parent in ("sandboxes", "goldens") for entry in (self.state / parent).iterdir()),
         ]
 
     def forget(self) -> None:

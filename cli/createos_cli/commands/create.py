@@ -48,6 +48,7 @@ def create(
         list[str] | None, typer.Option(metavar="HOST", help="Allow this destination only; repeatable.")
     ] = None,
     auto_pause: Annotated[str, typer.Option(metavar="DURATION", help="Pause when idle for 60s to 24h.")] = "",
+    cold: Annotated[bool, typer.Option("--cold", help="Boot it, even if there is a snapshot to start from.")] = False,
 ) -> None:
     """Create a sandbox and wait until it is usable."""
     session: Session = ctx.obj
@@ -68,6 +69,7 @@ def create(
         "networks": [{"id": text} for text in chosen.networks],
         "disks": [_parse_disk(text) for text in disk or ()],
         "auto_pause_after_seconds": chosen.auto_pause_s,
+        "cold": cold,
     }
     with session.output.waiting(f"Creating {name or 'a sandbox'}"):
         created = session.client.post("/v1/sandboxes", {key: value for key, value in wanted.items() if value})

@@ -113,6 +113,7 @@ class CreateRequest(Lenient):
     host_id: Text | None = None
     node_selector: dict[Text, Text] | None = None
     bandwidth_quota_bytes: NoQuota | None = None
+    cold: StrictBool | None = None
 
     @field_validator("shape")
     @classmethod
@@ -149,6 +150,7 @@ class CreateRequest(Lenient):
             "region": self.region,
             "host_id": self.host_id,
             "node_selector": self.node_selector,
+            "cold": self.cold,
         }
         return NewSandbox(**{key: value for key, value in given.items() if value is not None})
 

@@ -29,6 +29,7 @@ async def find_boot_files(settings: Settings, probe_cache: Path) -> BootFiles:
         cmdline=DEFAULT_CMDLINE,
         accelerator=found.accelerator,
         accelerator_reason=found.reason,
+        digests=guest.digests,
     )
 
 

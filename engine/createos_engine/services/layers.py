@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import structlog
 
@@ -62,7 +63,7 @@ class Layers:
         await self._disks.create_on_layer(path, fresh)
         await asyncio.to_thread(sync, fresh)
         fresh.replace(overlay)
-        for directory in (overlay.parent, self._paths.sandboxes):
+        for directory in (overlay.parent, overlay.parent.parent):
             await asyncio.to_thread(sync, directory)
         path.chmod(_READABLE)
 
@@ -83,7 +84,7 @@ class Layers:
         A file that cannot be read may stand on any of them: nothing is deleted then.
         """
         async with self._lock:
-            for unfinished in self._paths.sandboxes.glob("*/overlay.qcow2.new"):
+            for unfinished in self._disks_of("overlay.qcow2.new"):
                 unfinished.unlink(missing_ok=True)
             try:
                 unused = self._unused(kept)
@@ -99,7 +100,12 @@ class Layers:
         if not layers:
             return ()
         needed = {self._paths.layer(layer) for layer in kept}
-        tops = [*needed, *self._paths.sandboxes.glob("*/overlay.qcow2")]
+        tops = [*needed, *self._disks_of("overlay.qcow2")]
         for top in tops:
             needed |= set(qcow2.chain(top))
         return tuple(sorted(path.stem for path in layers if path not in needed))
+
+    def _disks_of(self, name: str) -> Iterator[Path]:
+        """Return the files of this name of all sandboxes, and of the golden snapshot that is being built."""
+        for parent in (self._paths.sandboxes, self._paths.goldens):
+            yield from parent.glob(f"*/{name}")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import structlog
 
 from createos_engine.drivers.channel.agent import AgentClient
+from createos_engine.drivers.channel.disk import grow_file_system
 from createos_engine.drivers.disk import Disks
 from createos_engine.drivers.hypervisor import Hypervisor, Machine, MemoryImage, Stopped
 from createos_engine.errors import GuestFailed, HostFailed
@@ -27,23 +28,10 @@ from createos_engine.services.naming import machine_name, machine_uuid
 from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles
 from createos_engine.services.steps import Step, Steps
+from createos_engine.services.stopwatch import Stopwatch
 from createos_engine.words import Accelerator, Sandbox
 
 log = structlog.get_logger(__name__)
-
-
-class Stopwatch:
-    """How long each step took, in milliseconds, by its name with `_ms` behind it."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._begun = perf_counter()
-
-    def lap(self, name: str) -> None:
-        """End a step."""
-        now = perf_counter()
-        self.laps[f"{name}_ms"] = round((now - self._begun) * 1000, 1)
-        self._begun = now
 
 
 class Machines:
@@ -96,6 +84,34 @@ class Machines:
             undo.push_async_callback(self._network.disconnect, sandbox.slot)
             await self._network.connect(sandbox.slot)
             watch.lap("network")
+            async with self._power_on(sandbox, files, deadline_s, watch) as agent:
+                await self._identities.give(agent, sandbox)
+                watch.lap("identity")
+            undo.push_async_callback(self._end, sandbox.id)
+            undo.push_async_callback(self._members.sever_all, sandbox.id)
+            await self._members.plug_all(sandbox.id)
+            watch.lap("networks")
+            undo.pop_all()
+        log.info("machine booted", sandbox=sandbox.id, **watch.laps)
+
+    async def boot_blank(self, sandbox: Sandbox, base: Path, files: BootFiles, *, deadline_s: float) -> AgentClient:
+        """Start a machine that is nobody's: cold, on a fresh overlay, with a link that stays closed and no identity.
+
+        Whoever calls removes and erases it, also after a failure.
+        """
+        watch = Stopwatch()
+        self.make_directory(sandbox)
+        await self._disks.create_overlay(base, self._paths.sandbox(sandbox.id).overlay, sandbox.disk_mib)
+        await self._network.prepare(sandbox.slot)
+        async with self._power_on(sandbox, files, deadline_s, watch) as agent:
+            return agent
+
+    @asynccontextmanager
+    async def _power_on(
+        self, sandbox: Sandbox, files: BootFiles, deadline_s: float, watch: Stopwatch
+    ) -> AsyncIterator[AgentClient]:
+        """Start a machine cold and yield its agent; a failure up to the end of the block ends it and is explained."""
+        async with AsyncExitStack() as undo:
             undo.push_async_callback(self._hypervisor.destroy, self.name(sandbox.id))
             try:
                 await self._hypervisor.start(self._machine(sandbox, files))
@@ -103,15 +119,23 @@ class Machines:
                 undo.push_async_callback(self._agents.disconnect, sandbox.id)
                 agent = await self._connect_unless_it_ends(sandbox.id, deadline_s)
                 watch.lap("agent")
-                await self._identities.give(agent, sandbox)
-                watch.lap("identity")
+                yield agent
             except HostFailed as exc:
                 raise await self._explained(exc, sandbox, files.accelerator) from exc
-            undo.push_async_callback(self._members.sever_all, sandbox.id)
-            await self._members.plug_all(sandbox.id)
-            watch.lap("networks")
             undo.pop_all()
-        log.info("machine booted", sandbox=sandbox.id, **watch.laps)
+
+    async def _end(self, sandbox_id: str) -> None:
+        await self._agents.disconnect(sandbox_id)
+        await self._hypervisor.destroy(self.name(sandbox_id))
+
+    async def require_networks(self, sandbox: Sandbox) -> None:
+        """Raise unless a running sandbox is on all its networks; what is missing is tried once more."""
+        await self._members.plug_all(sandbox.id)
+
+    async def grow_disk(self, sandbox: Sandbox) -> None:
+        """Give a running sandbox the disk of its row, when it was started with a smaller one."""
+        await self._hypervisor.grow_disk(self.name(sandbox.id), sandbox.disk_mib)
+        await grow_file_system(self._agents.get(sandbox.id), sandbox.disk_mib * 2**20)
 
     async def restore(
         self, sandbox: Sandbox, memory: MemoryImage, origin: Origin, files: BootFiles, *, deadline_s: float

@@ -6,6 +6,8 @@ import random
 
 from ulid import ULID
 
+from createos_engine.paths import GOLDEN_PREFIX
+
 _ADJECTIVES = """
 amber bold brisk calm clever cosy crisp daring eager early fair fancy fleet gentle giddy glad golden happy hardy
 humble jolly keen kind lively lucky mellow merry mild misty modest neat noble patient plucky polite proud quick
@@ -29,6 +31,11 @@ def sandbox_id() -> str:
 def network_id() -> str:
     """Return a new id of a private network."""
     return f"net-{ULID()}".lower()
+
+
+def golden_id() -> str:
+    """Return a new id of a golden snapshot."""
+    return f"{GOLDEN_PREFIX}{ULID()}".lower()
 
 
 def machine_uuid(sandbox_id: str) -> str:

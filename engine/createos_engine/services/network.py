@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 # The last slots are lent to builds of images; no sandbox gets them.
 BUILD_SLOTS = 8
+# One more is that of golden snapshots while they are built; its tap is never opened.
+_GOLDEN_SLOTS = 1
 
 
 class Network:
@@ -51,12 +53,17 @@ class Network:
     @property
     def capacity(self) -> int:
         """How many slots there are for sandboxes."""
-        return self._pool.capacity - BUILD_SLOTS
+        return self._pool.capacity - BUILD_SLOTS - _GOLDEN_SLOTS
 
     @property
     def build_slots(self) -> range:
         """The slots of builds."""
-        return range(self.capacity + 1, self._pool.capacity + 1)
+        return range(self.capacity + 1, self.golden_slot)
+
+    @property
+    def golden_slot(self) -> int:
+        """The slot of the golden snapshot that is being built."""
+        return self._pool.capacity
 
     def endpoint(self, slot: int) -> Endpoint:
         """Return the interface name, MAC and addresses of a slot."""

@@ -13,13 +13,17 @@ from createos_engine.words import Accelerator
 
 @dataclass(frozen=True)
 class BootFiles:
-    """What every machine is started with; `accelerator_reason` says in a sentence how the accelerator was chosen."""
+    """What every machine is started with; `accelerator_reason` says in a sentence how the accelerator was chosen.
+
+    `digests` are of kernel and initramfs, which holds the agent.
+    """
 
     kernel: Path
     initramfs: Path
     cmdline: str
     accelerator: Accelerator
     accelerator_reason: str
+    digests: tuple[str, ...] = ()
 
 
 class Progress:

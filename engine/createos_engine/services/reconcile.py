@@ -34,6 +34,8 @@ Recover = Callable[[str], Coroutine[None, None, None]]
 class Reconciler:
     """Carries out plans. Doing it twice gives the same result. `recover` ends or undoes what is half done in a state.
 
+    `guests` names machines that are no sandboxes and yet wanted.
+
     The world moves on between looking and acting: every action looks again, under the sandbox's lock where it has one.
     """
 
@@ -51,6 +53,7 @@ class Reconciler:
         paths: Paths,
         recover: Mapping[State, Recover],
         remains: Remains,
+        guests: Callable[[], frozenset[str]],
         keep_destroyed: timedelta,
     ) -> None:
         self._store = store
@@ -65,6 +68,7 @@ class Reconciler:
         self._paths = paths
         self._keep_destroyed = keep_destroyed
         self._remains = remains
+        self._guests = guests
         self._recover = {**recover, State.CREATING: self._roll_back}
 
     async def run(self) -> Plan:
@@ -101,7 +105,7 @@ class Reconciler:
         )
         rows = self._store.in_states(frozenset(State))
         connected = frozenset(row.id for row in rows if self._agents.connected(row.id))
-        return plan(rows, host, connected=connected, busy=self._locks.busy())
+        return plan(rows, host, connected=connected, busy=self._locks.busy(), guests=self._guests())
 
     async def _attempt(self, what: str, action: Coroutine[None, None, None]) -> None:
         try:
@@ -129,7 +133,7 @@ class Reconciler:
 
     async def _end_orphan(self, name: str) -> None:
         owner = (await self._hypervisor.running()).get(name, "")
-        if self._store.state(owner) in (None, *WITHOUT_MACHINE, *TERMINAL):
+        if owner not in self._guests() and self._store.state(owner) in (None, *WITHOUT_MACHINE, *TERMINAL):
             await self._hypervisor.destroy(name)
 
     async def _disconnect_orphan(self, slot: int) -> None:

@@ -25,6 +25,7 @@ from createos_engine.services.networks import Networks
 from createos_engine.services.progress import BootFiles, Progress
 from createos_engine.services.remains import Remains
 from createos_engine.services.snapshots import Snapshots
+from createos_engine.services.starts import Starts
 from createos_engine.settings import Settings
 from createos_engine.store.sandboxes import SandboxStore, StateChange
 from createos_engine.words import Counts, NewSandbox, Page, Sandbox, SandboxChanges, State, User
@@ -48,6 +49,7 @@ class Sandboxes:
         settings: Settings,
         snapshots: Snapshots,
         remains: Remains,
+        starts: Starts,
     ) -> None:
         self._store = store
         self._machines = machines
@@ -60,6 +62,7 @@ class Sandboxes:
         self._settings = settings
         self._snapshots = snapshots
         self._remains = remains
+        self._starts = starts
         self._boots = asyncio.Semaphore(settings.boots_at_once)
         # Between looking for room and the row that takes it nobody else may look.
         self._admission = asyncio.Lock()
@@ -74,7 +77,7 @@ class Sandboxes:
         draft, base = self._drafts.draft(user, wanted)
         joined = self._networks.wanted(user, wanted.networks)
         # A caller who goes away between the row and the work would leave a row that nobody works on.
-        begun = self._background.start(f"admit {draft.id}", self._begin(draft, base.path, files, joined))
+        begun = self._background.start(f"admit {draft.id}", self._begin(draft, base.path, files, joined, wanted.cold))
         task = await asyncio.shield(begun)
         try:
             return await asyncio.shield(task)
@@ -85,7 +88,7 @@ class Sandboxes:
             raise
 
     async def _begin(
-        self, draft: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork]
+        self, draft: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork], cold: bool
     ) -> asyncio.Task[Sandbox]:
         """Commit the row and start the work."""
         with self._locks.beginning(draft.id) as work:
@@ -94,7 +97,7 @@ class Sandboxes:
                 row = await self._store.insert(
                     draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
                 )
-            task = self._background.start(f"create {row.id}", self._bring_up(row, base, files, joined))
+            task = self._background.start(f"create {row.id}", self._bring_up(row, base, files, joined, cold))
             work.append(task)
         self._creating[row.id] = task
         task.add_done_callback(lambda _: self._creating.pop(row.id, None))
@@ -153,13 +156,15 @@ class Sandboxes:
         require_memory(draft.mem_mib, promised_mib=promised, reserve_mib=reserve, available_mib=available_memory_mib())
         require_space(self._settings.state_dir, self._settings.disk_reserve_mib)
 
-    async def _bring_up(self, row: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork]) -> Sandbox:
+    async def _bring_up(
+        self, row: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork], cold: bool
+    ) -> Sandbox:
         begun = perf_counter()
         async with self._locks.hold(row.id):
             try:
                 await self._networks.join(row, joined)
                 async with self._boots:
-                    await self._machines.boot(row, base, files, deadline_s=self._settings.boot_deadline_s)
+                    await self._starts.start(row, base, files, cold=cold)
             except EngineError as exc:
                 await self._give_up(row, exc.reason)
                 raise

@@ -38,6 +38,16 @@ class Step(StrEnum):
     CHECKPOINT_INTENDED = "checkpoint.intended"
     CHECKPOINT_LINKED = "checkpoint.linked"
     CHECKPOINT_DELETED = "checkpoint.deleted"
+    GOLDEN_INTENDED = "golden.intended"
+    GOLDEN_PREPARED = "golden.prepared"
+    GOLDEN_BOOTED = "golden.booted"
+    GOLDEN_SETTLED = "golden.settled"
+    GOLDEN_SAVED = "golden.saved"
+    GOLDEN_FROZEN = "golden.frozen"
+    GOLDEN_PUBLISHED = "golden.published"
+    GOLDEN_CLEARED = "golden.cleared"
+    GOLDEN_READY = "golden.ready"
+    GOLDEN_DISK = "golden.disk"
 
 
 class Steps:

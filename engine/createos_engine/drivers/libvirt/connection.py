@@ -49,6 +49,7 @@ class LibvirtConnection:
         self._before_close: list[Callable[[Any], None]] = []
         self._back: list[Callable[[], None]] = []
         self._closing = False
+        self.opened = 0
 
     @property
     def embedded(self) -> bool:
@@ -106,6 +107,7 @@ class LibvirtConnection:
             handle.getDomainCapabilities(None, "x86_64", "q35", "qemu")
             handle.registerCloseCallback(lambda *_: loop.call_soon_threadsafe(self._lost, loop), None)
         self._handle = handle
+        self.opened += 1
         for listener in self._opened:
             listener(handle)
 

@@ -8,6 +8,7 @@ from createos_engine.drivers.hypervisor import Machine
 from createos_engine.words import Accelerator
 
 NAMESPACE = "urn:createos:sandbox:1"
+_QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 CHANNEL_NAME = "createos.agent.0"
 ROOT_DISK = "vda"
 # Disk, network card, channel, balloon and random numbers sit in ports of their own; the spare ones are for hotplug.
@@ -39,6 +40,7 @@ def render(machine: Machine, qemu_binary: str) -> str:
     for event in ("on_poweroff", "on_reboot", "on_crash"):
         ET.SubElement(domain, event).text = "destroy"
     _devices(domain, machine, qemu_binary)
+    _capabilities(domain)
     ET.indent(domain)
     return ET.tostring(domain, encoding="unicode") + "\n"
 
@@ -61,6 +63,13 @@ def _boot(domain: ET.Element, machine: Machine) -> None:
     if machine.accelerator is Accelerator.KVM:
         ET.SubElement(domain, "cpu", mode="host-passthrough", migratable="on")
     ET.SubElement(domain, "clock", offset="utc")
+
+
+def _capabilities(domain: ET.Element) -> None:
+    """Let libvirt read the CPU's features as two words: without it, it asks QEMU some 390 questions at every start."""
+    ET.register_namespace("qemu", _QEMU_NAMESPACE)
+    capabilities = ET.SubElement(domain, f"{{{_QEMU_NAMESPACE}}}capabilities")
+    ET.SubElement(capabilities, f"{{{_QEMU_NAMESPACE}}}del", capability="cpu-unavailable-features")
 
 
 def _devices(domain: ET.Element, machine: Machine, qemu_binary: str) -> None:

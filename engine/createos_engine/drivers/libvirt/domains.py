@@ -15,6 +15,7 @@ from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, Memo
 from createos_engine.drivers.libvirt import cards, saving
 from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, ROOT_DISK, render
+from createos_engine.drivers.libvirt.seen import Seen
 from createos_engine.errors import HostFailed
 from createos_engine.words import Accelerator
 
@@ -41,6 +42,9 @@ class LibvirtHypervisor:
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Callable[[Stopped], None]] = []
         self._ending: set[str] = set()
+        self._seen = Seen()
+        # Every create asks; the key changes with QEMU and with the connection.
+        self._makeups: dict[tuple[object, ...], Makeup] = {}
         connection.on_open(self._register, self._deregister)
         self._registration = -1
 
@@ -70,7 +74,7 @@ class LibvirtHypervisor:
 
     async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
         """Start a machine from an image; nothing of it is left after a failure."""
-        await saving.restore(self._connection, machine, image, pipe)
+        await saving.restore(self._connection, machine, image, pipe, self._seen)
 
     async def go_on(self, name: str) -> None:
         """Let a machine run that was left stopped."""
@@ -78,7 +82,10 @@ class LibvirtHypervisor:
 
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what images that are saved here depend on."""
-        return await saving.makeup(self._connection, accelerator)
+        key = (accelerator, self._connection.opened, _version(self._qemu_binary))
+        if key not in self._makeups:
+            self._makeups = {key: await saving.makeup(self._connection, accelerator)}
+        return self._makeups[key]
 
     async def plug(self, name: str, nic: Nic) -> None:
         """Give a running machine a further network card; one that it has already is fine."""
@@ -161,6 +168,15 @@ class LibvirtHypervisor:
             return ""
         said = [line for line in lines if line.startswith("qemu-system")][-_LOG_LINES:]
         return f" (QEMU: {' | '.join(said)})" if said else ""
+
+
+def _version(binary: str) -> tuple[int, int] | None:
+    """Return what is another when QEMU has been replaced."""
+    try:
+        status = Path(binary).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _grow(domain: Any, size_bytes: int) -> None:

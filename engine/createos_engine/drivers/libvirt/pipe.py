@@ -1,4 +1,7 @@
-"""How libvirt gets a memory image: through a pipe, with another header, and no chunk of it unverified."""
+"""How libvirt gets a memory image: through a pipe, with another header, and no chunk of it unverified.
+
+An image that was verified before and has not been written to since goes from the page cache into the pipe uncopied.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from pathlib import Path
 from time import monotonic
 
 from createos_engine.drivers.hypervisor import MemoryImage, UnusableImage
-from createos_engine.drivers.libvirt.savefile import SaveHeader, decode
+from createos_engine.drivers.libvirt.savefile import MOST_START_BYTES, SaveHeader, decode
+from createos_engine.drivers.libvirt.seen import Seen, stamp
 
 CHUNK_BYTES = 4 * 2**20
 _F_SETPIPE_SZ = 1031
@@ -43,12 +47,21 @@ def verified(handle: int, image: MemoryImage) -> Iterator[bytes]:
         yield chunk
 
 
-def feed(image: MemoryImage, pipe: Path, change: Callable[[SaveHeader], SaveHeader], over: Callable[[], bool]) -> None:
+Change = Callable[[SaveHeader], SaveHeader]
+Over = Callable[[], bool]
+
+
+def feed(image: MemoryImage, pipe: Path, change: Change, over: Over, seen: Seen) -> None:
     """Write *image* with a changed header into *pipe*; raise UnusableImage, or Cancelled when *over* turns true."""
     try:
         source = os.open(image.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _feed(source, image, pipe, change, over)
+            if seen.knows(source):
+                _pass_on(source, image, pipe, change, over)
+            else:
+                before = stamp(source)
+                _feed(source, image, pipe, change, over)
+                seen.add(source, before)
         finally:
             os.close(source)
     except BaseException:
@@ -56,9 +69,7 @@ def feed(image: MemoryImage, pipe: Path, change: Callable[[SaveHeader], SaveHead
         raise
 
 
-def _feed(
-    source: int, image: MemoryImage, pipe: Path, change: Callable[[SaveHeader], SaveHeader], over: Callable[[], bool]
-) -> None:
+def _feed(source: int, image: MemoryImage, pipe: Path, change: Change, over: Over) -> None:
     chunks = verified(source, image)
     first = next(chunks, b"")
     header = decode(first)
@@ -72,7 +83,17 @@ def _feed(
         os.close(target)
 
 
-def _end_of_file(pipe: Path, over: Callable[[], bool]) -> None:
+def _pass_on(source: int, image: MemoryImage, pipe: Path, change: Change, over: Over) -> None:
+    header = decode(os.pread(source, MOST_START_BYTES, 0))
+    target = _open_pipe(pipe, over)
+    try:
+        _write(target, change(header).encode(), over)
+        _splice(source, header.stream_offset, image.bytes, target, over)
+    finally:
+        os.close(target)
+
+
+def _end_of_file(pipe: Path, over: Over) -> None:
     """Let libvirt's reading end, whether it has opened the pipe already or will: it waits for a writer for ever."""
     while not over():
         with suppress(OSError):
@@ -87,7 +108,7 @@ def _chunks(handle: int) -> Iterator[bytes]:
         offset += len(chunk)
 
 
-def _open_pipe(pipe: Path, over: Callable[[], bool]) -> int:
+def _open_pipe(pipe: Path, over: Over) -> int:
     """Open the writing end as soon as libvirt has opened the other one."""
     while not over():
         try:
@@ -100,13 +121,40 @@ def _open_pipe(pipe: Path, over: Callable[[], bool]) -> int:
     raise Cancelled
 
 
-def _write(handle: int, data: bytes, over: Callable[[], bool]) -> None:
-    rest, poll, last = memoryview(data), select.poll(), monotonic()
+def _write(handle: int, data: bytes, over: Over) -> None:
+    rest = memoryview(data)
+
+    def more() -> bool:
+        nonlocal rest
+        rest = rest[os.write(handle, rest) :]
+        return bool(rest)
+
+    if rest:
+        _until_done(handle, more, over)
+
+
+def _splice(source: int, offset: int, end: int, handle: int, over: Over) -> None:
+    def more() -> bool:
+        nonlocal offset
+        moved = os.splice(source, handle, end - offset, offset_src=offset, flags=os.SPLICE_F_NONBLOCK)
+        if not moved:
+            raise UnusableImage(f"it ends after {offset} of {end} bytes")
+        offset += moved
+        return offset < end
+
+    if offset < end:
+        _until_done(handle, more, over)
+
+
+def _until_done(handle: int, more: Callable[[], bool], over: Over) -> None:
+    """Call *more* whenever there is room in a pipe, until it says that there is nothing left."""
+    poll, last = select.poll(), monotonic()
     poll.register(handle, select.POLLOUT)
-    while rest:
+    while True:
         if poll.poll(_POLL_MS):
             try:
-                rest = rest[os.write(handle, rest) :]
+                if not more():
+                    return
             except BlockingIOError:
                 continue
             except BrokenPipeError:

@@ -28,6 +28,7 @@ _HEADER = struct.Struct("<16sIIIII56x")
 HEADER_BYTES = _HEADER.size
 # libvirt itself refuses no length; a domain XML has 10 KB and libvirt leaves 64 KiB of room behind it.
 MOST_DATA_BYTES = 4 * 2**20
+MOST_START_BYTES = HEADER_BYTES + MOST_DATA_BYTES
 
 
 @dataclass(frozen=True)

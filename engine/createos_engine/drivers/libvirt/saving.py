@@ -18,6 +18,7 @@ from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.pipe import feed
 from createos_engine.drivers.libvirt.saved_xml import redirect
 from createos_engine.drivers.libvirt.savefile import SaveHeader
+from createos_engine.drivers.libvirt.seen import Seen
 from createos_engine.errors import HostFailed
 from createos_engine.words import Accelerator
 
@@ -25,7 +26,7 @@ _RUN = libvirt.VIR_DOMAIN_SAVE_RUNNING
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-async def restore(connection: LibvirtConnection, machine: Machine, image: MemoryImage, pipe: Path) -> None:
+async def restore(connection: LibvirtConnection, machine: Machine, image: MemoryImage, pipe: Path, seen: Seen) -> None:
     """Start *machine* from *image*; UnusableImage when that is damaged, HostFailed with libvirt's words else.
 
     A caller who is cancelled waits until libvirt has come to an end: the machine is there then, or it is not.
@@ -37,7 +38,7 @@ async def restore(connection: LibvirtConnection, machine: Machine, image: Memory
     def change(header: SaveHeader) -> SaveHeader:
         return header.with_xml(redirect(header.xml, machine))
 
-    feeding = asyncio.ensure_future(asyncio.to_thread(feed, image, pipe, change, over.is_set))
+    feeding = asyncio.ensure_future(asyncio.to_thread(feed, image, pipe, change, over.is_set, seen))
     call = connection.call(f"machine {machine.name} was not restored", lambda c: c.restoreFlags(str(pipe), None, _RUN))
     restoring = asyncio.ensure_future(call)
     restoring.add_done_callback(lambda _: over.set())

@@ -29,6 +29,7 @@ from createos_engine.store.database import Database
 from createos_engine.store.memberships import MembershipStore
 from createos_engine.store.networks import NetworkStore
 from createos_engine.store.sandboxes import SandboxStore
+from createos_engine.wiring_goldens import make_starts
 from createos_engine.words import NewSandbox, Sandbox, User
 from createos_netconfig.addresses import Pool
 from createos_netconfig.names import Instance
@@ -81,7 +82,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    settings = Settings(state_dir=tmp_path, boots_at_once=2, memory_reserve_mib=0, disk_reserve_mib=0)
+    settings = Settings(
+        state_dir=tmp_path, boots_at_once=2, memory_reserve_mib=0, disk_reserve_mib=0, golden_budget_mib=0
+    )
     pool = Pool(IPv4Network("10.77.0.0/16"), IPv6Network("fd77::/64"))
     network = Network(
         Instance("ab12"), pool, cast("Any", None), cast("Any", None), cast("Any", None), cast("Any", None)
@@ -97,6 +100,19 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
     make_directories(paths)
     snapshots, layers = Snapshots(paths, FakeHypervisor(), Steps()), Layers(Disks(), paths, Steps())
     remains = Remains(store, snapshots, layers, CheckpointStore(database))
+    _, starts = make_starts(
+        database,
+        store,
+        cast("Any", machines),
+        network,
+        snapshots,
+        layers,
+        remains,
+        background,
+        paths,
+        settings,
+        Steps(),
+    )
     sandboxes = Sandboxes(
         store,
         cast("Any", machines),
@@ -109,6 +125,7 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
         settings,
         snapshots,
         remains,
+        starts,
     )
     user = await AccountStore(database).by_uid(0, "root")
     yield World(store, machines, sandboxes, progress, background, locks, user, remains, networks, members, memberships)

@@ -63,6 +63,7 @@ class Host:
             paths,
             {},
             world.remains,
+            frozenset,
             keep_destroyed=timedelta(days=1),
         )
 
