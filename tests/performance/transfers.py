@@ -78,12 +78,12 @@ def measure(bench: Bench) -> list[Figure]:
     return [
         Figure("push 32 MiB", pushed, "raw channel, upwards", up, "≤ 1.67 ×"),
         Figure("pull 32 MiB", pulled, "raw channel, downwards", down, "≤ 1.67 ×"),
-        Figure("the guest writes 32 MiB of its own", written, "raw channel, upwards", up, "a bound of push"),
+        Figure("the guest writes 32 MiB of its own", written, "raw channel, upwards", up, "a part of push"),
         Figure("createos sandbox push", by_cli[0], "scp through the tap", by_scp[0], "≤ 1 ×"),
         Figure("createos sandbox pull", by_cli[1], "scp through the tap", by_scp[1], "≤ 1 ×"),
         Figure("tunnel, upwards", tunnels[0], "raw channel, upwards", up, "≤ 1.67 ×"),
         Figure("tunnel, downwards", tunnels[1], "raw channel, downwards", down, "≤ 1.67 ×"),
-        Figure("32 MiB over the guest's loopback", looped, "raw channel, downwards", down, "a bound of tunnels"),
+        Figure("32 MiB over the guest's loopback", looped, "raw channel, downwards", down, "a part of tunnels"),
     ]
 
 

@@ -20,6 +20,7 @@ from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.starts import Starts
 from createos_engine.services.steps import Step, Steps
 from createos_engine.settings import Settings
+from createos_engine.store.checkpoints import CheckpointStore
 from createos_engine.store.database import Database
 from createos_engine.store.goldens import GoldenStore
 from createos_engine.store.sandboxes import SandboxStore
@@ -95,9 +96,8 @@ def assemble(tmp_path: Path, database: Database, budget_mib: int = 1024) -> Worl
     background, steps, hypervisor = Background(), Copying(tmp_path), FakeHypervisor()
     machines, rows, store = FakeGoldenMachines(paths), GoldenStore(database), SandboxStore(database)
     snapshots, layers = Snapshots(paths, hypervisor, steps), Layers(cast("Any", FakeDisks()), paths, steps)
-    goldens = Goldens(
-        rows, cast("Any", machines), network, snapshots, Remains(store, snapshots, layers), paths, settings
-    )
+    remains = Remains(store, snapshots, layers, CheckpointStore(database))
+    goldens = Goldens(rows, cast("Any", machines), network, snapshots, remains, paths, settings)
     builds = GoldenBuilds(
         goldens,
         rows,
