@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -267,3 +268,14 @@ def test_open_prints_the_url_and_hands_it_to_a_browser(engine: LiveEngine, site:
     assert done.stdout.strip() == url(site)
     assert wait_for(opened.exists, 10, "no browser was started")
     assert opened.read_text().strip() == url(site)
+
+
+def test_a_visit_wakes_a_sandbox_that_idleness_has_paused(engine: LiveEngine, site: Box, authority: Path) -> None:
+    site.pause()
+    with sqlite3.connect(engine.state / "engine.db") as database:
+        database.execute("UPDATE sandboxes SET auto_paused = 1 WHERE id = ?", (site.id,))
+
+    page = curl(authority, url(site))
+
+    assert page == "hello\n"
+    assert engine.rows()[site.id] == "running"
