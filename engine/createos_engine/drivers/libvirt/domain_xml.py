@@ -13,11 +13,10 @@ CHANNEL_NAME = "createos.agent.0"
 ROOT_DISK = "vda"
 # Disk, network card, channel, balloon and random numbers sit in ports of their own; the spare ones are for hotplug.
 _OWN_PORTS, SPARE_PORTS = 5, 8
-# Measured to shorten the boot under emulation (design 18); all of it is harmless under KVM. init_on_alloc=0: pages are
-# zeroed for programs, not for a kernel that fills them itself.
+# Measured to shorten the boot under emulation (design 18); all of it is harmless under KVM.
 DEFAULT_CMDLINE = (
     "console=ttyS0 quiet loglevel=0 tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.noaux i8042.nokbd "
-    "cryptomgr.notests random.trust_cpu=on init_on_alloc=0 panic=-1 createos.root=/dev/vda"
+    "cryptomgr.notests random.trust_cpu=on panic=-1 createos.root=/dev/vda"
 )
 _QUOTA_PERIOD_US = 100_000
 
