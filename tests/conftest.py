@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ _CELLS = pytest.StashKey[list[Cell]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CELLS] = []
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started in the background: programs, and what they start, would not hear Ctrl-C either.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
