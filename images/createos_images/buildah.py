@@ -19,7 +19,7 @@ from threading import Timer
 
 from createos_images import digest, jobs
 from createos_images.builder import Base, adopt_base
-from createos_images.cache import Cache, partial
+from createos_images.cache import Cache, partial, remove_partials
 from createos_images.dockerfile import ALIASES, SCRATCH, Dockerfile
 from createos_images.errors import ImageError
 from createos_images.jobs import Job, Link, Source
@@ -72,9 +72,11 @@ class Buildah:
     ) -> Base:
         """Return the base that *dockerfile* describes; blocks. Raises ImageError with the step that failed.
 
-        *name* says whose build it is, for `stop`. *bases* are those of `dockerfile.images`. With a *link*, *on_started*
-        must put an interface `eth0` into the network namespace of the process it is told.
+        *name* says whose build it is, for `stop`; nobody else builds under it. *bases* are those of
+        `dockerfile.images`. With a *link*, *on_started* must put an interface `eth0` into the network namespace of the
+        process it is told.
         """
+        remove_partials(self._cache, name)
         with partial(self._cache.bases, name) as work:
             job = self._job(work, bases, link)
             jobs.write_job(job, dockerfile.text)

@@ -79,9 +79,14 @@ def building(cache: Cache, what: str, progress: Progress) -> Iterator[None]:
     """
     with _lock_file(cache, what) as file:
         _wait_for(file.fileno(), what, progress)
-        for leftover in cache.root.glob(f"*/{PARTIAL}{_file_name(what)}.{'?' * RANDOM_CHARACTERS}"):
-            _remove(leftover)
+        remove_partials(cache, what)
         yield
+
+
+def remove_partials(cache: Cache, what: str) -> None:
+    """Remove what interrupted builds of *what* left. Nobody else may be building it."""
+    for leftover in cache.root.glob(f"*/{PARTIAL}{_file_name(what)}.{'?' * RANDOM_CHARACTERS}"):
+        _remove(leftover)
 
 
 @contextmanager

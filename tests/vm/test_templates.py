@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from createos_images.cache import DEFAULT_CACHE, PARTIAL, Cache
+
 from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
 
 WEB = """\
@@ -29,6 +31,11 @@ def built(engine: LiveEngine, name: str, *, status: str = "ready") -> dict[str, 
     wait_for(lambda: view()["status"] in ("ready", "failed"), 60, f"the build of {name}")
     assert view()["status"] == status, engine.http.get(f"/v1/templates/{name}/logs").text
     return view()
+
+
+def unfinished() -> set[str]:
+    """Return the directories of builds in the image cache, which all engines share."""
+    return {entry.name for entry in Cache(DEFAULT_CACHE).bases.glob(f"{PARTIAL}tpl_*")}
 
 
 def submit(engine: LiveEngine, name: str, text: str) -> None:
@@ -74,7 +81,8 @@ def test_a_failed_build_says_which_step_failed(engine: LiveEngine) -> None:
     engine.call("DELETE", "/v1/templates/broken")
 
 
-def test_a_build_begins_again_after_the_daemon_was_killed() -> None:
+def test_a_build_begins_again_after_the_daemon_was_killed_and_leaves_nothing_of_the_first() -> None:
+    before = unfinished()
     with live_engine() as engine:
         submit(engine, "slow", "FROM busybox:1\nRUN sleep 3\n")
         wait_for(lambda: "sleep 3" in engine.http.get("/v1/templates/slow/logs").text, 30, "the build did not begin")
@@ -83,3 +91,4 @@ def test_a_build_begins_again_after_the_daemon_was_killed() -> None:
         built(engine, "slow")
 
         assert "it begins again" in engine.http.get("/v1/templates/slow/logs").text
+        assert unfinished() <= before
