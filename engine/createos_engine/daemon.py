@@ -16,14 +16,13 @@ from createos_images.cache import Cache
 
 from createos_engine.api.app import create_app
 from createos_engine.api.server import ApiServer
-from createos_engine.drivers.qcow2 import chain
 from createos_engine.errors import EngineError
 from createos_engine.instance import make_directories, open_layers, own
 from createos_engine.lifecycle import TERMINAL
 from createos_engine.paths import Paths
 from createos_engine.services.bootfiles import find_boot_files
 from createos_engine.services.progress import BootFiles
-from createos_engine.services.prune import TOUCH_EVERY_S, touch
+from createos_engine.services.prune import TOUCH_EVERY_S, in_use, touch
 from createos_engine.services.steps import Steps
 from createos_engine.settings import Settings
 from createos_engine.wiring import Engine, open_engine
@@ -143,7 +142,5 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
 
 async def _touch(engine: Engine, settings: Settings, paths: Paths, files: BootFiles) -> None:
     """Say to other engines of the cache that this one uses its boot files and the images of its sandboxes."""
-    bases, rows = Cache(settings.cache_dir).bases, engine.store.in_states(frozenset(State) - TERMINAL)
-    used = {bases / f"{row.base_digest}.raw" for row in rows}
-    used |= {below for layer in paths.layers.glob("*.qcow2") for below in chain(layer) if below.parent == bases}
-    await asyncio.to_thread(touch, [files.initramfs, *used])
+    rows = engine.store.in_states(frozenset(State) - TERMINAL)
+    await asyncio.to_thread(touch, [files.initramfs, *in_use(paths, Cache(settings.cache_dir), rows)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median, quantiles
 from time import perf_counter
@@ -38,19 +37,9 @@ def _programs(box: Box) -> tuple[float, float]:
 
 def _tunnels(box: Box) -> tuple[float, float]:
     before = box.engine.memory_mib()
-    links = [_tunnel(box) for _ in range(TUNNELS)]
+    links = [box.tunnel(8123) for _ in range(TUNNELS)]
     after = box.engine.memory_mib()
     assert box.exec("true")["exit_code"] == 0
     for link in links:
         link.close()
     return before, after
-
-
-def _tunnel(box: Box) -> socket.socket:
-    link = socket.socket(socket.AF_UNIX)
-    link.settimeout(30)
-    link.connect(str(box.engine.socket))
-    head = f"POST /v1/sandboxes/{box.id}/tunnel/8123 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-    link.sendall(f"{head}Upgrade: tcp-tunnel\r\nContent-Length: 0\r\n\r\n".encode())
-    assert link.recv(4096).startswith(b"HTTP/1.1 101 ")
-    return link

@@ -259,6 +259,16 @@ class Box:
         with self.engine.http.stream("POST", f"/v1/sandboxes/{self.id}/exec", json=body) as answer:
             yield (json.loads(line) for line in answer.iter_lines())
 
+    def tunnel(self, port: int) -> socket.socket:
+        """Return a connection to a port of the guest's loopback."""
+        link = socket.socket(socket.AF_UNIX)
+        link.settimeout(60)
+        link.connect(str(self.engine.socket))
+        head = f"POST /v1/sandboxes/{self.id}/tunnel/{port} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+        link.sendall(f"{head}Upgrade: tcp-tunnel\r\nContent-Length: 0\r\n\r\n".encode())
+        assert link.recv(4096).startswith(b"HTTP/1.1 101 ")
+        return link
+
     def pause(self) -> None:
         """Pause it and wait until it is."""
         self.engine.call("POST", f"/v1/sandboxes/{self.id}/pause")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from contextlib import ExitStack
 
@@ -150,9 +149,9 @@ def test_two_hundred_idle_tunnels_leave_room_for_others_and_nothing_behind(box: 
     memory, open_here, open_there = box.engine.memory_mib(), box.engine.descriptors(), _guests_descriptors(box)
     with ExitStack() as idle:
         for _ in range(200):
-            idle.enter_context(_tunnel(box))
+            idle.enter_context(box.tunnel(8097))
 
-        with _tunnel(box) as busy:
+        with box.tunnel(8097) as busy:
             busy.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
             page = b"".join(iter(lambda: busy.recv(4096), b""))
         said = box.sh("echo here")
@@ -162,16 +161,6 @@ def test_two_hundred_idle_tunnels_leave_room_for_others_and_nothing_behind(box: 
         assert box.engine.memory_mib() - memory < 64
     wait_for(lambda: box.engine.descriptors() <= open_here, 30, "the daemon keeps descriptors")
     wait_for(lambda: _guests_descriptors(box) <= open_there, 30, "the guest keeps descriptors")
-
-
-def _tunnel(box: Box) -> socket.socket:
-    link = socket.socket(socket.AF_UNIX)
-    link.settimeout(60)
-    link.connect(str(box.engine.socket))
-    head = f"POST /v1/sandboxes/{box.id}/tunnel/8097 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-    link.sendall(f"{head}Upgrade: tcp-tunnel\r\nContent-Length: 0\r\n\r\n".encode())
-    assert link.recv(4096).startswith(b"HTTP/1.1 101 ")
-    return link
 
 
 def _guests_descriptors(box: Box) -> int:

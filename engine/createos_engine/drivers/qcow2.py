@@ -41,3 +41,11 @@ def chain(path: Path) -> tuple[Path, ...]:
         found.append(below)
         below = backing(below)
     return tuple(found)
+
+
+def readable_chain(path: Path) -> tuple[Path, ...]:
+    """Return what `chain` does, and nothing for a file that is damaged or stands on one that is not there."""
+    try:
+        return chain(path)
+    except HostFailed:
+        return ()

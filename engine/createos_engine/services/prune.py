@@ -15,11 +15,21 @@ from pathlib import Path
 
 from createos_images.cache import Cache
 
+from createos_engine.drivers.qcow2 import readable_chain
 from createos_engine.errors import HostFailed
+from createos_engine.paths import Paths
 from createos_engine.services.usage import Holding
+from createos_engine.words import Sandbox
 
 TOUCH_EVERY_S = 6 * 3600.0
 _REBUILT = frozenset({"guest agent", "initramfs"})
+
+
+def in_use(paths: Paths, cache: Cache, rows: Iterable[Sandbox]) -> set[Path]:
+    """Return the images that sandboxes and frozen disks stand on. A disk that cannot be read keeps nobody from that."""
+    used = {cache.bases / f"{row.base_digest}.raw" for row in rows}
+    below = (file for layer in paths.layers.glob("*.qcow2") for file in readable_chain(layer))
+    return used | {file for file in below if file.parent == cache.bases}
 
 
 def touch(files: Iterable[Path]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from createos_images import cache as images
 
 from createos_engine.drivers import qcow2
-from createos_engine.errors import EngineError
 from createos_engine.paths import Paths
 from createos_engine.words import Sandbox, State
 
@@ -92,7 +91,7 @@ def _needed(paths: Paths, live: Iterable[Sandbox]) -> dict[str, set[str]]:
     tops = {top: top.parent.name for top in paths.sandboxes.glob("*/overlay.qcow2")}
     tops |= {layer: f"frozen disk {layer.stem}" for layer in _entries(paths.layers)}
     for top, who in tops.items():
-        for below in _chain(top):
+        for below in qcow2.readable_chain(top):
             needed.setdefault(below.stem, set()).add(who)
     return needed
 
@@ -101,11 +100,11 @@ def _chains(paths: Paths, live: Mapping[str, Sandbox]) -> list[tuple[str, tuple[
     """Return whose disk, or whose snapshot, stands on which files."""
     found = []
     for top in paths.sandboxes.glob("*/overlay.qcow2"):
-        found += [(who, _chain(top)) for who in _owner(top.parent.name, live)]
+        found += [(who, qcow2.readable_chain(top)) for who in _owner(top.parent.name, live)]
     for manifest in paths.snapshots.glob("*/manifest.json"):
         if layer := _layer(manifest):
             path = paths.layer(layer)
-            found.append((f"snapshot {manifest.parent.name}", (path, *_chain(path))))
+            found.append((f"snapshot {manifest.parent.name}", (path, *qcow2.readable_chain(path))))
     return found
 
 
@@ -114,13 +113,6 @@ def _layer(manifest: Path) -> str:
         return str(json.loads(manifest.read_bytes().rstrip(b"\0")).get("layer", ""))
     except (OSError, ValueError, AttributeError):
         return ""
-
-
-def _chain(top: Path) -> tuple[Path, ...]:
-    try:
-        return qcow2.chain(top)
-    except EngineError:
-        return ()
 
 
 def _owner(name: str, live: Mapping[str, Sandbox]) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 from pathlib import Path
 
 import pytest
 from createos_engine.instance import make_directories
 from createos_engine.paths import Paths
-from createos_engine.services.prune import of_no_use, remove, touch
+from createos_engine.services.prune import in_use, of_no_use, remove, touch
 from createos_engine.services.usage import Holding, survey, total_bytes
 from createos_engine.store.database import Database
 from createos_engine.words import State
@@ -109,3 +110,16 @@ async def test_removing_frees_it_and_leaves_the_rest(place: tuple[Paths, Cache])
     assert _removable(place, bases=True) == set()
     assert (place[1].bases / f"{STOOD_ON}.raw").exists()
     assert place[0].layer("one").exists()
+
+
+def test_images_in_use_are_known_also_when_a_frozen_disk_is_damaged_or_its_image_is_gone(
+    place: tuple[Paths, Cache],
+) -> None:
+    paths, cache = place
+    row = sandbox(base_digest="b" * 64)
+    (paths.layers / "damaged.qcow2").write_bytes(b"QFI\xfb")
+    lost = paths.layers / "lost.qcow2"
+    name = bytes(cache.bases / "gone.raw")
+    lost.write_bytes(b"QFI\xfb" + struct.pack(">IQI", 3, 20, len(name)) + name)
+
+    assert cache.bases / f"{'b' * 64}.raw" in in_use(paths, cache, [row])
