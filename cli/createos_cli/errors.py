@@ -32,12 +32,15 @@ HINTS = {
     404: "check the id or name; createos sandbox list --all shows what there is",
 }
 
-# By what the server says of a sandbox in the wrong state; the words are the contract's.
-STATE_HINTS = {
+# By what the server says, where that tells more than the status.
+MESSAGE_HINTS = {
     "sandbox is paused": "resume it first: createos sandbox resume NAME",
     "sandbox is pausing": "wait until it is paused, then: createos sandbox resume NAME",
     "sandbox is resuming": "try again in a few seconds",
     "sandbox is creating": "try again in a few seconds",
+    "network not found": "createos sandbox network ls shows what there is",
+    "template not found": "createos sandbox template ls shows what there is",
+    "checkpoint not found": "createos sandbox checkpoint ls shows what there is",
 }
 
 
@@ -72,7 +75,7 @@ class ApiFailure(CliError):
     """The server refused. *status* is the HTTP status, *request_id* finds the request in the daemon's log."""
 
     def __init__(self, message: str, *, status: int, request_id: str = "") -> None:
-        super().__init__(message, hint=STATE_HINTS.get(message) or HINTS.get(status, ""))
+        super().__init__(message, hint=MESSAGE_HINTS.get(message) or HINTS.get(status, ""))
         self.status = status
         self.request_id = request_id
         self.code = code_of(status)

@@ -15,7 +15,7 @@ import typer
 from createos_cli.bridge import bridge
 from createos_cli.client import Client, segment
 from createos_cli.commands.pick import one_sandbox
-from createos_cli.errors import STATE_HINTS, CliError, Usage
+from createos_cli.errors import MESSAGE_HINTS, CliError, Usage
 from createos_cli.session import Session
 
 BACKLOG = 128
@@ -72,7 +72,7 @@ def _require_running(client: Client, sandbox_id: str) -> None:
     status = client.get(f"/v1/sandboxes/{segment(sandbox_id)}").get("status")
     if status != "running":
         said = f"sandbox is {status}"
-        raise CliError(said, hint=STATE_HINTS.get(said, ""))
+        raise CliError(said, hint=MESSAGE_HINTS.get(said, ""))
 
 
 def _listening(bind: str, port: int) -> socket.socket:

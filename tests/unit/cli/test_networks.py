@@ -128,6 +128,14 @@ def test_rm_takes_every_member_off_first(cli: Cli, api: FakeApi) -> None:
     assert "Detached one from backend" in ran.err
 
 
+def test_a_network_that_is_not_there_points_to_the_list_of_networks(cli: Cli, api: FakeApi) -> None:
+    api.instead["GET /v1/networks/nowhere"] = (404, {"status": "fail", "data": "network not found"})
+
+    ran = cli("sandbox", "network", "show", "nowhere", terminal=True)
+
+    assert ran.err == "Error: network not found\n  createos sandbox network ls shows what there is\n"
+
+
 def test_rm_goes_on_after_one_that_failed(cli: Cli, api: FakeApi) -> None:
     api.instead["GET /v1/networks/nowhere"] = (404, {"status": "fail", "data": "network not found"})
 
