@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -21,14 +20,14 @@ from typing import Any
 
 import httpx
 
+from tests.vm.found_out import FoundOut
+
 LIVE = ("creating", "running", "destroying")
 READY_DEADLINE_S = 60.0
 _PLACES = ("/var/tmp", "/run")
 # Engines in one network namespace must not share addresses, nor have those of private networks (10.78).
 _SUBNETS = itertools.count(79)
-# What the first engine of a run found out about this machine: the accelerator, and libvirt's own view of QEMU.
-_FOUND_OUT = ("probe.json", "libvirt/cache/qemu/capabilities")
-_found_out = tempfile.TemporaryDirectory(prefix="createos-test-known-")
+_found_out = FoundOut()
 
 
 def wait_for(condition: Callable[[], Any], deadline_s: float, what: str) -> Any:
@@ -87,12 +86,12 @@ class LiveEngine:
             "CREATEOS_DEFAULT_ROOTFS": "busybox:1",
             "CREATEOS_LOG_LEVEL": "debug",
         }
-        _copy_found_out(Path(_found_out.name), self.state)
+        _found_out.give(self.state)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", *program], env=environment, stderr=log, stdout=log)
         if wait:
             wait_for(self._ready, READY_DEADLINE_S, f"createosd is not ready: {self.log_tail()}")
-            _copy_found_out(self.state, Path(_found_out.name))
+            _found_out.take(self.state)
 
     def _ready(self) -> bool:
         assert self.process is not None
@@ -287,15 +286,6 @@ class Box:
         """Delete it and wait until it is gone."""
         self.engine.call("DELETE", f"/v1/sandboxes/{self.id}")
         wait_for(lambda: self.engine.rows()[self.id] == "destroyed", 30, f"{self.id} was not destroyed")
-
-
-def _copy_found_out(source: Path, target: Path) -> None:
-    """Give a new engine what another has found out; each would come to the same answer in 6 to 10 seconds."""
-    for name in _FOUND_OUT:
-        if not (source / name).exists() or (target / name).exists():
-            continue
-        (target / name).parent.mkdir(parents=True, exist_ok=True, mode=0o711)
-        (shutil.copytree if (source / name).is_dir() else shutil.copy2)(source / name, target / name)
 
 
 def _read(path: Path) -> str:
