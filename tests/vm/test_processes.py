@@ -112,12 +112,12 @@ def test_a_wait_that_takes_too_long_is_408(host: Box) -> None:
 
 
 def test_a_terminal_echoes_takes_a_size_and_names_its_foreground_job(host: Box) -> None:
-    process = start(host, "stty size; sleep 3", pty={"rows": 31, "cols": 97})
+    process = start(host, "stty size; sleep 987", pty={"rows": 31, "cols": 97})
+    wait_for(lambda: b"31 97" in text(journal(host, process)), 10, "the size was not printed")
     wait_for(lambda: view(host, process).get("foreground"), 10, "no foreground job")
     host.engine.call("POST", f"{_path(host, process)}/signal", {"signal": "SIGINT"})
     done = ended(host, process)
 
-    assert b"31 97" in text(journal(host, process))
     assert done["signal"] == "SIGINT" or done["exit_code"] == 130
 
 
