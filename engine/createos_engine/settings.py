@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     golden_budget_mib: int = Field(
         4096, ge=0, description="disk space of golden snapshots, from which creates are forked; 0 boots every create"
     )
+    builder: Literal["buildah", "docker"] = Field(
+        "buildah", description="what runs the steps of templates: buildah, or the Docker-compatible service docker_host"
+    )
+    docker_host: str = Field(
+        "unix:///var/run/docker.sock", description="address of a Docker or podman service, unix:// or tcp://"
+    )
+    docker_network: str = Field("none", description="network of the steps that docker_host runs; none has no network")
     builds_at_once: int = Field(2, ge=1, le=8, description="templates that may be building at the same time")
     build_timeout_s: float = Field(3600, gt=0, description="seconds that the build of a template may take")
     build_quota_mib: int = Field(16_384, ge=512, description="disk space that one build may write")

@@ -31,6 +31,8 @@ def make_templates(
         quota_mib=settings.build_quota_mib,
         memory_mib=settings.build_memory_mib,
         timeout_s=settings.build_timeout_s,
+        service=settings.docker_host if settings.builder == "docker" else "",
+        service_network=settings.docker_network,
     )
     return Templates(
         TemplateStore(database),

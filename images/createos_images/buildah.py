@@ -14,13 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from threading import Timer
+from types import ModuleType
 
 from createos_images import digest, jobs
 from createos_images.builder import Base, adopt_base
 from createos_images.cache import Cache, partial, remove_partials
-from createos_images.dockerfile import ALIASES, SCRATCH, Dockerfile
+from createos_images.dockerfile import SCRATCH, Dockerfile
 from createos_images.errors import ImageError
 from createos_images.jobs import Job, Link, Source
 
@@ -50,15 +52,35 @@ _START_S = 10.0
 
 
 class Buildah:
-    """Builds in a cache directory. *quota_mib* bounds what one build writes, *memory_mib* what one step uses."""
+    """Builds in a cache directory. *quota_mib* bounds what one build writes, *memory_mib* what one step uses.
 
-    def __init__(self, cache: Cache, *, quota_mib: int, memory_mib: int, timeout_s: float) -> None:
+    With a *service*, the address of a Docker-compatible one, the steps run there and buildah takes what comes out.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        *,
+        quota_mib: int,
+        memory_mib: int,
+        timeout_s: float,
+        service: str = "",
+        service_network: str = "none",
+    ) -> None:
+        self.service = service
+        self._service_network = service_network
         self._cache = cache
         self._quota_mib = quota_mib
         self._memory_mib = memory_mib
         self._timeout_s = timeout_s
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._stopped: set[str] = set()
+
+    def require(self, dockerfile: Dockerfile) -> None:
+        """Raise ImageError when the service does not answer or cannot build a line of a file; blocks."""
+        if self.service:
+            docker_engine = _docker_engine()
+            docker_engine.require(docker_engine.find(self.service), dockerfile.text)
 
     def build(
         self,
@@ -78,12 +100,14 @@ class Buildah:
         """
         remove_partials(self._cache, name)
         with partial(self._cache.bases, name) as work:
-            job = self._job(work, bases, link)
+            job = self._job(name, work, bases, link)
             jobs.write_job(job, dockerfile.text)
             try:
                 self._run(name, job, on_line, on_started)
             finally:
                 _remove_cgroups(job.cgroup)
+                if self.service:
+                    _docker_engine().forget(self.service, name)
             built = jobs.read_result(work)
             if built is None:
                 raise ImageError("the build was stopped before it ended", "submit the template again")
@@ -97,14 +121,18 @@ class Buildah:
         if running := self._running.get(name):
             running.kill()
 
-    def _job(self, work: Path, bases: Collection[Base], link: Link | None) -> Job:
+    def _job(self, name: str, work: Path, bases: Collection[Base], link: Link | None) -> Job:
         return Job(
+            name=name,
             work=work,
             cache=self._cache.root,
             sources=tuple(_source(base) for base in bases),
             link=link,
             quota_mib=self._quota_mib,
             memory_mib=self._memory_mib,
+            timeout_s=self._timeout_s,
+            service=self.service,
+            service_network=self._service_network,
             cgroup=f"/createos-build-{secrets.token_hex(6)}",
         )
 
@@ -130,14 +158,18 @@ class Buildah:
             self._stopped.discard(name)
 
 
+def _docker_engine() -> ModuleType:
+    """Return the module that speaks to services; its libraries cost 0.2 s, and most engines need none."""
+    return import_module("createos_images.docker_engine")
+
+
 def result_key(dockerfile: Dockerfile, bases: Collection[Base]) -> str:
     """Return what two builds have in common that give the same result: text, images and builder."""
     return digest.of_text("\0".join([str(VERSION), dockerfile.text, *sorted(base.digest for base in bases)]))
 
 
 def _source(base: Base) -> Source:
-    names = (base.name, *(alias for alias, name in ALIASES.items() if name == base.name))
-    return Source(names, base.digest, base.path, base.config.env, base.config.working_dir, base.config.user)
+    return Source(base.name, base.digest, base.path, base.config.env, base.config.working_dir, base.config.user)
 
 
 def sources_of(dockerfile: Dockerfile, find: Callable[[str], Base]) -> list[Base]:

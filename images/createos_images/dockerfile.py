@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from io import BytesIO
@@ -69,10 +69,10 @@ def check(text: str, known: Collection[str]) -> Dockerfile:
     """Return the file if it can be built from the images *known*; raise DockerfileError for its first mistake."""
     if len(text.encode()) > LARGEST_BYTES:
         raise DockerfileError(0, f"the Dockerfile has more than {LARGEST_BYTES} bytes", "shorten it")
-    instructions = list(_instructions(text))
-    if not any(instruction.word == "FROM" for instruction in instructions):
+    found = instructions(text)
+    if not any(instruction.word == "FROM" for instruction in found):
         raise DockerfileError(0, "the Dockerfile has no FROM", f"begin with one of: {_list(known)}")
-    return _Check(frozenset(known)).run(text, instructions)
+    return _Check(frozenset(known)).run(text, found)
 
 
 def resolved(image: str, known: Collection[str]) -> str:
@@ -91,10 +91,10 @@ class _Check:
         self._images: list[str] = []
         self._base = ""
 
-    def run(self, text: str, instructions: Sequence[Instruction]) -> Dockerfile:
+    def run(self, text: str, found: Sequence[Instruction]) -> Dockerfile:
         """Check every instruction in its order."""
         rules = {"FROM": self._from, "COPY": self._copy, "ADD": _refuse_add, "RUN": self._run, "ONBUILD": _refuse_later}
-        for instruction in instructions:
+        for instruction in found:
             _require_sense(instruction)
             if not self._stages and instruction.word not in ("FROM", "ARG"):
                 raise DockerfileError(instruction.line, f"{instruction.word} comes before FROM", "begin with FROM")
@@ -187,8 +187,8 @@ def _refuse_later(instruction: Instruction) -> None:
         )
 
 
-def _instructions(text: str) -> Iterator[Instruction]:
-    """Yield what the parser finds; whatever it passes over in silence is a mistake."""
+def instructions(text: str) -> Sequence[Instruction]:
+    """Return what the parser finds; whatever it passes over in silence is a DockerfileError."""
     lines = text.splitlines()
     parser = DockerfileParser(fileobj=BytesIO(text.encode()))
     covered: set[int] = set()
@@ -200,7 +200,7 @@ def _instructions(text: str) -> Iterator[Instruction]:
     for number, line in enumerate(lines):
         if line.strip() and number not in covered:
             raise DockerfileError(number + 1, f"{line.strip()[:40]!r} is no instruction", "an instruction has a value")
-    yield from found
+    return found
 
 
 def _instruction(word: str, value: str, line: int) -> Instruction:

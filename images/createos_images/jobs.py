@@ -17,9 +17,9 @@ _ACCEPT_LOCAL = '{"default":[{"type":"insecureAcceptAnything"}]}\n'
 
 @dataclass(frozen=True)
 class Source:
-    """An image that a build begins from: the first of *names* is its own, the others are aliases."""
+    """An image that a build begins from."""
 
-    names: tuple[str, ...]
+    name: str
     digest: str
     raw: Path
     env: Mapping[str, str]
@@ -41,16 +41,21 @@ class Link:
 class Job:
     """One build. *work* is its directory, *quota_mib* what it may write, *cgroup* the parent of its control groups.
 
-    Without a *link* only the loopback interface is there.
+    Without a *link* only the loopback interface is there. With a *service*, the address of a Docker-compatible one, the
+    steps run there, on its network *service_network*.
     """
 
+    name: str
     work: Path
     cache: Path
     sources: tuple[Source, ...]
     link: Link | None
     quota_mib: int
     memory_mib: int
+    timeout_s: float
     cgroup: str
+    service: str = ""
+    service_network: str = "none"
 
     @property
     def dockerfile(self) -> Path:
@@ -88,9 +93,7 @@ def write_job(job: Job, dockerfile: str) -> None:
 def read_job(work: Path) -> Job:
     """Read the job of a directory."""
     said = json.loads((work / _JOB).read_text(encoding="utf-8"))
-    sources = tuple(
-        Source(**source | {"names": tuple(source["names"]), "raw": Path(source["raw"])}) for source in said["sources"]
-    )
+    sources = tuple(Source(**source | {"raw": Path(source["raw"])}) for source in said["sources"])
     paths = {"work": Path(said["work"]), "cache": Path(said["cache"])}
     return Job(**said | paths | {"sources": sources, "link": _link(said["link"])})
 

@@ -4,72 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from createos_images.buildah import Buildah, sources_of
-from createos_images.builder import Base, build_base, find_base
 from createos_images.cache import Cache
-from createos_images.dockerfile import check
 from createos_images.errors import ImageError
-from createos_images.progress import silent
+
+from tests.host.buildlab import BuildLab, debugfs, images, listed, wait_for
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    cache = Cache(tmp_path_factory.mktemp("images") / "cache")
-    build_base("busybox:1", cache, silent)
-    return cache
-
-
-class Lab:
-    """Builds files and looks into what comes out."""
-
-    def __init__(self, cache: Cache) -> None:
-        self.cache = cache
-        self.buildah = Buildah(cache, quota_mib=512, memory_mib=256, timeout_s=120)
-        self.log: list[str] = []
-
-    def build(self, *steps: str, name: str = "tpl-test") -> Base:
-        """Build a file that begins from busybox:1 unless it says otherwise."""
-        text = "\n".join(steps if steps[0].startswith("FROM") else ("FROM busybox:1", *steps)) + "\n"
-        dockerfile = check(text, {"busybox:1"})
-        self.log = []
-        return self.buildah.build(name, dockerfile, sources_of(dockerfile, self.find), self.log.append)
-
-    def find(self, name: str) -> Base:
-        """Return a base of the cache."""
-        found = find_base(name, self.cache)
-        assert found
-        return found
-
-    def said(self) -> str:
-        """Return the log."""
-        return "\n".join(self.log)
+    return images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture
-def lab(cache: Cache) -> Lab:
-    return Lab(cache)
+def lab(cache: Cache) -> BuildLab:
+    return BuildLab(cache)
 
 
-def debugfs(base: Base, request: str) -> str:
-    done = subprocess.run(["/sbin/debugfs", "-R", request, base.path], capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def listed(base: Base, directory: str) -> dict[str, list[str]]:
-    """Return name → words of debugfs's line: inode, mode, links, uid, gid, size, …"""
-    rows = [line.split() for line in debugfs(base, f"ls -l {directory}").splitlines() if line.strip()]
-    return {row[-1]: row for row in rows}
-
-
-def test_what_says_how_programs_run_is_kept(lab: Lab) -> None:
+def test_what_says_how_programs_run_is_kept(lab: BuildLab) -> None:
     base = lab.build(
         'ENV GREETING="hello world"', "WORKDIR /srv", "USER nobody", "EXPOSE 80", 'ENTRYPOINT ["/bin/sh"]', 'CMD ["-c"]'
     )
@@ -79,7 +36,7 @@ def test_what_says_how_programs_run_is_kept(lab: Lab) -> None:
     assert (base.config.entrypoint, base.config.cmd, base.config.ports) == (("/bin/sh",), ("-c",), ("80/tcp",))
 
 
-def test_stages_arguments_and_copies_between_stages_work(lab: Lab) -> None:
+def test_stages_arguments_and_copies_between_stages_work(lab: BuildLab) -> None:
     base = lab.build(
         *("FROM busybox AS made", "ARG WORD=built", "RUN echo $WORD >/word"),
         *("FROM scratch", "COPY --from=made --chown=7:8 /word /kept", "COPY --from=busybox:1 /bin/busybox /bin/sh"),
@@ -91,7 +48,7 @@ def test_stages_arguments_and_copies_between_stages_work(lab: Lab) -> None:
     assert "second" in listed(base, "/")
 
 
-def test_set_uid_bits_owners_links_devices_and_holes_survive(lab: Lab) -> None:
+def test_set_uid_bits_owners_links_devices_and_holes_survive(lab: BuildLab) -> None:
     long_name = "n" * 200
     base = lab.build(
         "RUN echo x >/tool && chown 33:44 /tool && chmod 4755 /tool && ln /tool /hard",
@@ -108,7 +65,7 @@ def test_set_uid_bits_owners_links_devices_and_holes_survive(lab: Lab) -> None:
     assert base.size_bytes < 64 * 2**20
 
 
-def test_mounts_of_a_step_work_and_leave_nothing_in_the_image(lab: Lab) -> None:
+def test_mounts_of_a_step_work_and_leave_nothing_in_the_image(lab: BuildLab) -> None:
     base = lab.build(
         *("FROM busybox AS a", "RUN echo a >/a", "FROM busybox:1"),
         "RUN --mount=type=cache,target=/c --mount=from=a,target=/s cat /s/a && touch /c/x",
@@ -118,14 +75,14 @@ def test_mounts_of_a_step_work_and_leave_nothing_in_the_image(lab: Lab) -> None:
     assert not {"a", "x", "y"} & listed(base, "/").keys()
 
 
-def test_shell_and_exec_form_are_honoured(lab: Lab) -> None:
+def test_shell_and_exec_form_are_honoured(lab: BuildLab) -> None:
     base = lab.build('SHELL ["/bin/sh", "-ec"]', "RUN echo one >/one", 'RUN ["/bin/touch", "/two words"]')
 
     assert debugfs(base, "cat /one") == "one\n"
     assert "words" in listed(base, "/")
 
 
-def test_a_failing_step_is_named_with_its_exit_code(lab: Lab) -> None:
+def test_a_failing_step_is_named_with_its_exit_code(lab: BuildLab) -> None:
     with pytest.raises(ImageError) as failed:
         lab.build("RUN echo before", "RUN sh -c 'exit 4'")
 
@@ -147,17 +104,17 @@ HOSTILE: dict[str, str] = {
 
 
 @pytest.mark.parametrize("attempt", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_step_cannot_reach(lab: Lab, attempt: str) -> None:
+def test_a_step_cannot_reach(lab: BuildLab, attempt: str) -> None:
     lab.build(f"RUN {attempt}")
 
 
-def test_root_in_a_step_is_nobody_on_the_host(lab: Lab) -> None:
+def test_root_in_a_step_is_nobody_on_the_host(lab: BuildLab) -> None:
     lab.build("RUN id -u && cat /proc/self/uid_map")
 
     assert any(line.split() == ["0", "1879048192", "65536"] for line in lab.log)
 
 
-def test_a_step_that_fills_the_disk_meets_its_quota(lab: Lab) -> None:
+def test_a_step_that_fills_the_disk_meets_its_quota(lab: BuildLab) -> None:
     with pytest.raises(ImageError) as failed:
         lab.build("RUN dd if=/dev/zero of=/big bs=1M count=2000")
 
@@ -165,7 +122,7 @@ def test_a_step_that_fills_the_disk_meets_its_quota(lab: Lab) -> None:
     assert failed.value.reason
 
 
-def test_a_fork_bomb_ends_with_its_step(lab: Lab) -> None:
+def test_a_fork_bomb_ends_with_its_step(lab: BuildLab) -> None:
     # Whether the shell itself can still fork decides how the step ends.
     with suppress(ImageError):
         lab.build("RUN (b() { b | b & }; b) 2>/dev/null; sleep 1; true")
@@ -174,7 +131,7 @@ def test_a_fork_bomb_ends_with_its_step(lab: Lab) -> None:
     lab.build("RUN true")
 
 
-def test_a_build_that_is_stopped_leaves_nothing(lab: Lab, cache: Cache) -> None:
+def test_a_build_that_is_stopped_leaves_nothing(lab: BuildLab, cache: Cache) -> None:
     mounts = Path("/proc/mounts").read_text()
     failed: list[ImageError] = []
 
@@ -195,11 +152,3 @@ def test_a_build_that_is_stopped_leaves_nothing(lab: Lab, cache: Cache) -> None:
     assert not list(cache.bases.glob(".partial-*"))
     assert not list(Path("/sys/fs/cgroup").glob("**/createos-build-*"))
     assert "sleep 1000" not in subprocess.run(["ps", "ax"], capture_output=True, text=True, check=True).stdout
-
-
-def wait_for(condition: Callable[[], bool], deadline_s: float = 30) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -9,42 +9,52 @@ from functools import partial
 
 from createos_images.buildah import Buildah
 from createos_images.builder import Base
-from createos_images.dockerfile import Dockerfile
+from createos_images.dockerfile import Dockerfile, DockerfileError
 from createos_images.errors import ImageError
 from createos_images.jobs import INTERFACE, Link
 
-from createos_engine.errors import HostFailed
+from createos_engine.errors import HostFailed, Invalid, Unavailable
 from createos_engine.services.network import Network
 
 _CONNECT_S = 30.0
 
 
 class ImageBuilder:
-    """The embedded builder: buildah."""
+    """Builds with buildah, embedded or behind a service that runs the steps on a network of its own."""
 
     def __init__(self, buildah: Buildah, network: Network) -> None:
         self._buildah = buildah
         self._network = network
         self._free = list(network.build_slots)
 
+    async def require(self, dockerfile: Dockerfile) -> None:
+        """Raise Invalid (field dockerfile) for what a service cannot build, Unavailable while it does not answer."""
+        try:
+            await asyncio.to_thread(self._buildah.require, dockerfile)
+        except DockerfileError as exc:
+            raise Invalid(exc.reason, hint=exc.hint, field="dockerfile") from exc
+        except ImageError as exc:
+            raise Unavailable(exc.reason, hint=exc.hint) from exc
+
     async def build(self, name: str, dockerfile: Dockerfile, bases: Sequence[Base], say: Callable[[str], None]) -> Base:
         """Return the finished base; raise HostFailed with the step that failed. Cancelling ends the build at once."""
+        call = partial(self._buildah.build, name, dockerfile, bases, say)
+        if self._buildah.service:
+            return await self._run(name, call)
         async with self._slot() as slot:
-            call = partial(
-                self._buildah.build,
-                *(name, dockerfile, bases, say),
-                link=self._link(slot),
-                on_started=partial(self._connect, asyncio.get_running_loop(), slot),
-            )
-            work = asyncio.ensure_future(asyncio.to_thread(call))
-            try:
-                return await asyncio.shield(work)
-            except ImageError as exc:
-                raise HostFailed(exc.reason, hint=exc.hint, details=exc.details) from exc
-            except asyncio.CancelledError:
-                self._buildah.stop(name)
-                await asyncio.gather(work, return_exceptions=True)
-                raise
+            on_started = partial(self._connect, asyncio.get_running_loop(), slot)
+            return await self._run(name, partial(call, link=self._link(slot), on_started=on_started))
+
+    async def _run(self, name: str, call: Callable[[], Base]) -> Base:
+        work = asyncio.ensure_future(asyncio.to_thread(call))
+        try:
+            return await asyncio.shield(work)
+        except ImageError as exc:
+            raise HostFailed(exc.reason, hint=exc.hint, details=exc.details) from exc
+        except asyncio.CancelledError:
+            self._buildah.stop(name)
+            await asyncio.gather(work, return_exceptions=True)
+            raise
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[int]:

@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 class Builder(Protocol):
     """Makes an image of a Dockerfile."""
 
+    async def require(self, dockerfile: Dockerfile) -> None:
+        """Raise Invalid (field dockerfile) for the first line that this builder cannot do."""
+
     async def build(self, name: str, dockerfile: Dockerfile, bases: Sequence[Base], say: Callable[[str], None]) -> Base:
         """Return the finished base; raise EngineError with the step that failed. Cancelling ends the build."""
 
@@ -60,6 +63,7 @@ class Templates:
         if wanted.name in self._catalog.built():
             raise Invalid(f"{wanted.name} is a built-in image", hint="choose another name", field="name")
         dockerfile, bases = self._checked(wanted.dockerfile)
+        await self._builder.require(dockerfile)
         key = result_key(dockerfile, bases)
         template = await self._store.submit(user, wanted, base=dockerfile.base, result_key=key)
         build = self._store.latest(template.id)

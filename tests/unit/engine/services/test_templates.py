@@ -40,6 +40,11 @@ class FakeBuilder:
         self.most_at_once = 0
         self.go = asyncio.Event()
 
+    async def require(self, dockerfile: Dockerfile) -> None:
+        """Refuse one line, as a service may."""
+        if "RUN --mount" in dockerfile.text:
+            raise Invalid("line 2: RUN --mount is not known", field="dockerfile")
+
     async def build(self, name: str, dockerfile: Dockerfile, bases: Sequence[Base], say: Callable[[str], None]) -> Base:
         """Play."""
         self.begun.append(name)
@@ -146,6 +151,13 @@ async def test_a_file_that_cannot_be_built_leaves_nothing(world: World, text: st
         await world.submit("mine", text)
 
     assert refused.value.field == "dockerfile"
+
+
+async def test_what_only_this_builder_cannot_do_is_refused_before_the_build(world: World) -> None:
+    with pytest.raises(Invalid, match="line 2: RUN --mount"):
+        await world.submit("mounts", "FROM busybox:1\nRUN --mount=type=tmpfs,target=/t true\n")
+
+    assert world.builder.begun == []
     assert (await world.templates.list(world.user, Page()))[1] == 0
 
 
