@@ -9,7 +9,8 @@ from ipaddress import ip_address
 import pytest
 from createos_netconfig.ruleset import Policy
 
-from tests.host.netlab import PRIVATE_SERVER_V4, PRIVATE_SERVER_V6, Lab
+from tests.host.netlab import PRIVATE_SERVER_V4, PRIVATE_SERVER_V6, SERVER_V4, Lab, Namespace
+from tests.host.s3server import S3Server
 
 RESOLVERS = Policy(resolvers=(ip_address(PRIVATE_SERVER_V4), ip_address(PRIVATE_SERVER_V6)))
 
@@ -26,3 +27,15 @@ def shared() -> Iterator[Lab]:
     """Return a world for the tests of a module that leave rules and links as they are."""
     with ExitStack() as closing:
         yield Lab(RESOLVERS, closing)
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Return an S3 server on an address of its own namespace, in which the tests of a module run then."""
+    namespace = Namespace()
+    namespace.ip(f"addr add {SERVER_V4}/32 dev lo")
+    with namespace.entered():
+        server = S3Server(tmp_path_factory.mktemp("s3"), SERVER_V4)
+        yield server
+        server.close()
+    namespace.close()
