@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+KIND = "s3"
+"""The only kind of disk there is (wire-api 14.1)."""
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -26,6 +29,15 @@ class Keys:
 
 
 @dataclass(frozen=True)
+class NewDisk:
+    """A bucket that is to be registered, after its form was checked and before it was asked."""
+
+    name: str
+    bucket: Bucket
+    keys: Keys
+
+
+@dataclass(frozen=True)
 class S3Disk:
     """A bucket that a user has registered under a name. Its keys are sealed in the store and nowhere else."""
 
@@ -34,6 +46,15 @@ class S3Disk:
     name: str
     bucket: Bucket
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class WantedDisk:
+    """A disk, by id or name, that a sandbox is to have at a path from its create on; the paths are as in Attachment."""
+
+    ref: str
+    mount_path: str
+    sub_path: str = ""
 
 
 class MountStatus(StrEnum):

@@ -5,6 +5,7 @@ state_dir/                     0711: QEMU's user must pass through, nobody else 
 ├── instance                   four characters: the tag on every host object of this engine
 ├── ingress/                   0700: the authority of public URLs, ca.pem and ca.key (0600)
 ├── ssh_host_ed25519_key       the SSH gateway's own key, made once (0600)
+├── disks.key                  what seals the keys of S3 disks, made with the first one (0600)
 ├── probe.json                 which accelerator works here, see drivers/libvirt/probe.py
 ├── libvirt/                   root of the embedded libvirt driver, when that is used
 ├── sandboxes/<id>/            0711
@@ -116,6 +117,11 @@ class Paths:
     def ssh_host_key(self) -> Path:
         """The SSH gateway's own key."""
         return self.state_dir / "ssh_host_ed25519_key"
+
+    @property
+    def disk_key(self) -> Path:
+        """What seals the keys of S3 disks."""
+        return self.state_dir / "disks.key"
 
     @property
     def libvirt_root(self) -> Path:

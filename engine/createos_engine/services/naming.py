@@ -33,6 +33,16 @@ def network_id() -> str:
     return f"net-{ULID()}".lower()
 
 
+def disk_id() -> str:
+    """Return a new id of an S3 disk."""
+    return f"disk_{ULID()}"
+
+
+def attachment_id() -> str:
+    """Return a new id of an attachment, which is no part of the API."""
+    return f"att-{ULID()}".lower()
+
+
 def golden_id() -> str:
     """Return a new id of a golden snapshot."""
     return f"{GOLDEN_PREFIX}{ULID()}".lower()
