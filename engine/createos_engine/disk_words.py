@@ -48,15 +48,6 @@ class S3Disk:
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class WantedDisk:
-    """A disk, by id or name, that a sandbox is to have at a path from its create on; the paths are as in Attachment."""
-
-    ref: str
-    mount_path: str
-    sub_path: str = ""
-
-
 class MountStatus(StrEnum):
     """How an attachment is doing (wire-api 14.2)."""
 

@@ -90,6 +90,7 @@ from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
 from createos_engine.store.ssh_keys import SshKeyStore
 from createos_engine.traffic import UNMETERED
+from createos_engine.wiring_disks import make_disks
 from createos_engine.wiring_goldens import make_starts
 from createos_engine.wiring_images import make_templates
 from createos_engine.words import State
@@ -220,6 +221,7 @@ def _assemble(
     ingress = Ingress(store, guests, wakes.woken, settings, paths.ingress)
     forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, steps)
     agents.on_connected(SelfRequests(store, sandboxes, pauses, background).connected)
+    s3_disks, attachments = make_disks(paths, database, store)
     accounts, bandwidth = Accounts(AccountStore(database)), Bandwidths(outside.bandwidth, store, network, locks)
     resizes = Resizes(ResizeStore(database), store, hypervisor, machines, agents, locks, settings)
     ssh = SshAccess(store, SshKeyStore(database), guests, record=machines.record)
@@ -249,6 +251,8 @@ def _assemble(
             tunnels=Tunnels(guests),
             syncs=Syncs(guests),
             networks=networks,
+            disks=s3_disks,
+            attachments=attachments,
             ingress=ingress,
             egress=Egress(outside.rules, store, network, machines, locks, outside.closed),
             bandwidth=bandwidth,

@@ -139,6 +139,15 @@ class Page:
 
 
 @dataclass(frozen=True)
+class WantedDisk:
+    """A disk, by id or name, that a sandbox is to have at a path from the start; `sub_path` is empty for all of it."""
+
+    ref: str
+    mount_path: str
+    sub_path: str = ""
+
+
+@dataclass(frozen=True)
 class NewSandbox:
     """What a create asks for, after its form was checked and before its meaning is (wire-api 5.1).
 
@@ -155,7 +164,7 @@ class NewSandbox:
     envs: dict[str, str] = field(default_factory=dict)
     ingress_enabled: bool = False
     networks: tuple[str, ...] = ()
-    disks: tuple[str, ...] = ()
+    disks: tuple[WantedDisk, ...] = ()
     egress: tuple[str, ...] = ()
     auto_pause_after_seconds: int | None = None
     region: str = ""

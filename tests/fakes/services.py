@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from createos_engine.api.checkpoint_port import CheckpointPort
+from createos_engine.api.disk_ports import AttachmentPort, DiskPort
 from createos_engine.api.network_ports import BandwidthPort, EgressPort, IngressPort, NetworkPort
 from createos_engine.api.ports import (
     AccessTokenPort,
@@ -39,6 +40,7 @@ from createos_engine.words import (
 
 from tests.fakes.access_tokens import FakeAccessTokens
 from tests.fakes.checkpoints import FakeCheckpoints
+from tests.fakes.disks import FakeAttachments, FakeDisks
 from tests.fakes.execs import FakeExecs
 from tests.fakes.ingress import FakeIngress
 from tests.fakes.networks import FakeNetworks
@@ -131,6 +133,8 @@ class FakeWorld:
         self.checkpoints = FakeCheckpoints(self.sandboxes, self.snapshots)
         self.access_tokens = FakeAccessTokens(self.sandboxes)
         self.networks = FakeNetworks(self.sandboxes)
+        self.disks = FakeDisks()
+        self.attachments = FakeAttachments(self.sandboxes, self.disks)
         self.templates = FakeTemplates()
         self.ssh = FakeSsh(self.sandboxes.rows)
         self.processes = FakeProcesses(self.sandboxes)
@@ -155,6 +159,8 @@ class FakeWorld:
         tunnels: TunnelsPort = self.tunnels
         syncs: SyncPort = self.syncs
         networks: NetworkPort = self.networks
+        disks: DiskPort = self.disks
+        attachments: AttachmentPort = self.attachments
         ingress: IngressPort = FakeIngress()
         templates: TemplatePort = self.templates
         egress: EgressPort = self.egress
@@ -179,6 +185,8 @@ class FakeWorld:
             tunnels=tunnels,
             syncs=syncs,
             networks=networks,
+            disks=disks,
+            attachments=attachments,
             ingress=ingress,
             templates=templates,
             egress=egress,

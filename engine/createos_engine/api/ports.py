@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from createos_engine.api.checkpoint_port import CheckpointPort
+from createos_engine.api.disk_ports import AttachmentPort, DiskPort
 from createos_engine.api.network_ports import BandwidthPort, EgressPort, IngressPort, NetworkPort, SshPort
 from createos_engine.api.process_ports import ProcessPort, ShellPort
 from createos_engine.api.sync_port import SyncPort
@@ -233,6 +234,8 @@ class Services:
     accounts: AccountPort
     templates: TemplatePort
     networks: NetworkPort
+    disks: DiskPort
+    attachments: AttachmentPort
     ingress: IngressPort
     access_tokens: AccessTokenPort
     ssh: SshPort

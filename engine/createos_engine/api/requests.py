@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Annotated, Any
 
 from pydantic import (
@@ -17,8 +18,9 @@ from pydantic import (
     field_validator,
 )
 
+from createos_engine.mount_paths import checked_mount_path, checked_sub_path
 from createos_engine.pubkeys import KEYS_OF_A_SANDBOX, canonical, merged
-from createos_engine.words import Command, NewSandbox, SandboxChanges
+from createos_engine.words import Command, NewSandbox, SandboxChanges, WantedDisk
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ID = re.compile(r"sb[-_][0-9a-z]{26}", re.IGNORECASE)
@@ -88,11 +90,15 @@ class NetworkRef(Lenient):
 
 
 class DiskRef(Lenient):
-    """An S3 disk to mount."""
+    """An S3 disk to mount, by name or id."""
 
     disk_id: Text
-    mount_path: Text
-    sub_path: Text | None = None
+    mount_path: Annotated[Text, AfterValidator(checked_mount_path)]
+    sub_path: Annotated[Text, AfterValidator(checked_sub_path)] | None = None
+
+    def meaning(self) -> WantedDisk:
+        """Return what is wanted, as the services know it."""
+        return WantedDisk(self.disk_id, self.mount_path, self.sub_path or "")
 
 
 class CreateRequest(Lenient):
@@ -133,6 +139,14 @@ class CreateRequest(Lenient):
             )
         return name
 
+    @field_validator("disks")
+    @classmethod
+    def _one_disk_at_a_path(cls, disks: list[DiskRef] | None) -> list[DiskRef] | None:
+        for path, count in Counter(disk.mount_path for disk in disks or ()).items():
+            if count > 1:
+                raise ValueError(f"{count} disks are to be mounted at {path}; give each its own path")
+        return disks
+
     def meaning(self) -> NewSandbox:
         """Return what is wanted, as the services know it."""
         given: dict[str, Any] = {
@@ -144,7 +158,7 @@ class CreateRequest(Lenient):
             "envs": self.envs,
             "ingress_enabled": self.ingress_enabled,
             "networks": tuple(network.id for network in self.networks or ()),
-            "disks": tuple(disk.disk_id for disk in self.disks or ()),
+            "disks": tuple(disk.meaning() for disk in self.disks or ()),
             "egress": tuple(self.egress or ()),
             "auto_pause_after_seconds": self.auto_pause_after_seconds,
             "region": self.region,

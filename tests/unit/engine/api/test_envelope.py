@@ -104,7 +104,7 @@ async def test_every_answer_has_a_request_id_of_its_own(client: httpx.AsyncClien
     ("method", "path", "status"),
     [
         ("POST", "/v1/sandboxes/sb-1/explode", 404),
-        ("GET", "/v1/disks", 404),
+        ("GET", "/v1/devices", 404),
         ("GET", "/v1/sandboxes/", 404),
         ("PUT", "/v1/sandboxes/sb-1", 405),
     ],

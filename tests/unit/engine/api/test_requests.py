@@ -92,6 +92,8 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"networks": ["net"]}, "networks"),
     ({"networks": [{}]}, "networks"),
     ({"disks": [{"disk_id": "d"}]}, "disks"),
+    ({"disks": [{"disk_id": "d", "mount_path": "mnt"}]}, "disks"),
+    ({"disks": [{"disk_id": "d", "mount_path": "/mnt"}, {"disk_id": "e", "mount_path": "/mnt/"}]}, "disks"),
     ({"egress": "example.org"}, "egress"),
     ({"egress": [1]}, "egress"),
     ({"auto_pause_after_seconds": 59}, "auto_pause_after_seconds"),

@@ -13,7 +13,7 @@ from createos_engine.services.exec import environment
 from createos_engine.services.images import Images
 from createos_engine.store.database import Database
 from createos_engine.store.sandboxes import SandboxStore
-from createos_engine.words import ImageConfig, NewSandbox, State, User
+from createos_engine.words import ImageConfig, NewSandbox, State, User, WantedDisk
 from createos_images.builder import Base
 from createos_images.recipe import ImageConfig as BaseConfig
 
@@ -72,7 +72,7 @@ def test_a_bare_wish_gets_every_default(drafts: Drafts) -> None:
         ({"region": "mars"}, "region", "this server is local"),
         ({"host_id": "host-b"}, "host_id", "this host is host-a"),
         ({"egress": ("https://example.org",)}, "egress", "names a protocol"),
-        ({"disks": ("data",)}, "disks", "does not offer disks yet"),
+        ({"disks": (WantedDisk("data", "/mnt"),)}, "disks", "does not offer disks yet"),
         ({"node_selector": {"a": "b"}}, "node_selector", "does not offer node_selector yet"),
     ],
 )
