@@ -16,6 +16,7 @@ from createos_cli.commands import (
     checkpoints,
     completion,
     create,
+    disks,
     edit,
     exec,
     files,
@@ -41,7 +42,7 @@ PROGRAM = "createos"
 # In the order in which the help lists them.
 _SANDBOX_COMMANDS = (
     *(create, sandboxes, edit, snapshots, checkpoints, remove, exec, shell, processes, files, sync, tunnel),
-    *(catalog, templates, networks, firewall, urls),
+    *(catalog, templates, networks, disks, firewall, urls),
 )
 EXAMPLES = """\b
 Examples:

@@ -39,6 +39,7 @@ MESSAGE_HINTS = {
     "sandbox is resuming": "try again in a few seconds",
     "sandbox is creating": "try again in a few seconds",
     "network not found": "createos sandbox network ls shows what there is",
+    "disk not found": "createos sandbox disk ls shows what there is",
     "template not found": "createos sandbox template ls shows what there is",
     "checkpoint not found": "createos sandbox checkpoint ls shows what there is",
 }
