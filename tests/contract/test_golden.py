@@ -19,6 +19,12 @@ from tests.fakes.services import KEY, FakeWorld
 
 GOLDEN = Path(__file__).parent / "golden"
 ID = "sb-01k5zq7m3v8w2x4y6z9abcdefg"
+DISK = {
+    "name": "data",
+    "kind": "s3",
+    "config": {"bucket": "my-bucket", "endpoint": "HTTPS://S3.Example.org:443/", "region": "eu-1"},
+    "credentials": {"access_key": "AKID", "secret_key": "s3cr3t"},
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,15 @@ CASES = {
     "exec-stream": Case("POST", f"/v1/sandboxes/{ID}/exec?stream=true", {"cmd": "echo", "args": ["hé\u2028"]}),
     "exec-no-program": Case("POST", f"/v1/sandboxes/{ID}/exec?stream=1", {"cmd": "nonsense"}),
     "exec-paused": Case("POST", f"/v1/sandboxes/{ID}/exec", {"cmd": "x"}, row={"state": State.PAUSED}),
+    "disk-create": Case("POST", "/v1/disks", DISK),
+    "disk-create-malformed": Case("POST", "/v1/disks", {"name": "No", "kind": "nfs", "config": {}, "credentials": {}}),
+    "disk-create-no-bucket": Case(
+        "POST", "/v1/disks", {**DISK, "config": {"bucket": "missing", "endpoint": "http://minio:9000"}}
+    ),
+    "disk-list-empty": Case("GET", "/v1/disks"),
+    "disk-not-found": Case("DELETE", "/v1/disks/data"),
+    "attach-malformed": Case("POST", f"/v1/sandboxes/{ID}/disks", {"mount_path": "/proc/x", "sub_path": "/a"}),
+    "attachments-empty": Case("GET", f"/v1/sandboxes/{ID}/disks"),
     "conflict": Case("POST", "/v1/sandboxes", {"shape": "s"}, refuse=Conflict("sandbox is destroying")),
     "local-token": Case("POST", "/v1/local/tokens", {}),
 }

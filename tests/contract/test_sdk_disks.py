@@ -1,0 +1,120 @@
+"""S3 disks as the official Python SDK drives them: every bucket of the fakes answers, a live engine asks real ones."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import createos
+import pytest
+
+from tests.contract.conftest import Engine
+
+pytestmark = pytest.mark.skipif("CREATEOS_SANDBOX_URL" in os.environ, reason="a live engine asks a real bucket")
+
+CONFIG = createos.DiskConfig("my-bucket", "https://s3.example.org", "eu-1", use_path_style=True)
+KEYS = createos.DiskCredentials("AKID", "s3cr3t")
+
+
+@pytest.fixture(scope="module")
+def client(engine: Engine) -> Iterator[createos.Client]:
+    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def box(client: createos.Client) -> Iterator[createos.SandboxInstance]:
+    """A running sandbox shared by the tests of this module."""
+    name = f"sdk-{uuid.uuid4().hex[:12]}"
+    sandbox = client.create_sandbox(createos.CreateSandboxRequest(shape="s-1vcpu-256mb", name=name))
+    yield sandbox
+    sandbox.destroy()
+
+
+@pytest.fixture
+def disk(client: createos.Client) -> Iterator[createos.Disk]:
+    """A disk for one test."""
+    name = f"d{uuid.uuid4().hex[:12]}"
+    made = client.disks.create(createos.DiskCreateRequest(name=name, config=CONFIG, credentials=KEYS))
+    yield made
+    client.disks.delete(made.id)
+
+
+def test_a_new_disk_is_found_with_its_bucket(client: createos.Client, disk: createos.Disk) -> None:
+    assert disk.id.startswith("disk_")
+    assert (disk.kind, disk.config) == (createos.DiskKind.S3, CONFIG)
+    assert disk.created_at is not None
+    assert [row for row in client.disks.list() if row.id == disk.id] == [disk]
+    assert [client.disks.get(ref) for ref in (disk.id, disk.name)] == [disk, disk]
+
+
+def test_a_name_is_taken_once(client: createos.Client, disk: createos.Disk) -> None:
+    with pytest.raises(createos.APIError, match="already have a disk named") as refused:
+        client.disks.create(createos.DiskCreateRequest(name=disk.name, config=CONFIG, credentials=KEYS))
+
+    assert refused.value.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "keys", "said"),
+    [
+        ("Not A Label", CONFIG, KEYS, "1 to 63 characters"),
+        ("d", createos.DiskConfig("missing", "https://s3.example.org"), KEYS, "no such bucket"),
+        ("d", createos.DiskConfig("my-bucket", "s3.example.org"), KEYS, "no http or https URL"),
+        ("d", CONFIG, createos.DiskCredentials("AKID", ""), "a secret key has"),
+    ],
+)
+def test_what_cannot_be_registered_is_said(
+    client: createos.Client, name: str, config: createos.DiskConfig, keys: createos.DiskCredentials, said: str
+) -> None:
+    with pytest.raises(createos.APIError, match=said) as refused:
+        client.disks.create(createos.DiskCreateRequest(name=name, config=config, credentials=keys))
+
+    assert refused.value.status_code == 400
+
+
+def test_keys_are_replaced(client: createos.Client, disk: createos.Disk) -> None:
+    assert client.disks.rotate_credentials(disk.name, createos.DiskCredentials("NEW", "new")) == disk
+
+    with pytest.raises(createos.APIError) as refused:
+        client.disks.rotate_credentials(disk.name, createos.DiskCredentials())
+    assert refused.value.status_code == 400
+
+
+def test_a_disk_is_attached_and_holds_its_registration(
+    client: createos.Client, disk: createos.Disk, box: createos.SandboxInstance
+) -> None:
+    box.attach_disk(createos.AttachDiskOptions(disk.name, "/mnt/data", "logs"))
+    [row] = [row for row in box.list_disks() if row.disk_id == disk.id]
+
+    assert (row.name, row.config, row.mount_path, row.sub_path) == (disk.name, CONFIG, "/mnt/data", "logs")
+    assert row.mount_status is createos.DiskMountStatus.MOUNTED
+    with pytest.raises(createos.APIError, match="attached to 1 sandbox") as refused:
+        client.disks.delete(disk.id)
+    assert refused.value.status_code == 409
+    with pytest.raises(createos.APIError, match="has a disk at /mnt/data already"):
+        box.attach_disk(createos.AttachDiskOptions(disk.id, "/mnt/data"))
+    assert box.detach_disk(createos.DetachDiskOptions(disk.id, "/mnt/data"))
+    assert box.list_disks() == []
+
+
+def test_an_empty_path_means_the_only_one(disk: createos.Disk, box: createos.SandboxInstance) -> None:
+    box.attach_disk(createos.AttachDiskOptions(disk.id, "/mnt/only"))
+
+    assert box.detach_disk(createos.DetachDiskOptions(disk.name))
+
+    assert box.list_disks() == []
+
+
+def test_what_does_not_exist_is_404(client: createos.Client, box: createos.SandboxInstance) -> None:
+    for call in (
+        lambda: client.disks.get("disk_unknown"),
+        lambda: client.disks.delete("nothing"),
+        lambda: client.disks.rotate_credentials("nothing", KEYS),
+        lambda: box.attach_disk(createos.AttachDiskOptions("nothing", "/mnt")),
+        lambda: box.detach_disk(createos.DetachDiskOptions("nothing")),
+    ):
+        with pytest.raises(createos.APIError, match="disk not found") as refused:
+            call()
+        assert refused.value.status_code == 404
