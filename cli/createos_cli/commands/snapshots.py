@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from createos_cli.client import JsonObject, segment
+from createos_cli.commands.disk_places import places_of
 from createos_cli.commands.pick import one_sandbox
-from createos_cli.errors import CliError, Usage
+from createos_cli.errors import ApiFailure, CliError, Usage
 from createos_cli.formats import label
 from createos_cli.session import Session
 from createos_cli.ssh_keys import read_public_key
@@ -85,6 +87,8 @@ def fork(
         wanted["egress"] = [rule for text in egress for rule in text.split(",") if rule]
     source = one_sandbox(session, sandbox, "fork", status="paused")
     _require_paused(session, source)
+    if session.interactive:
+        _say_what_stays(session, source)
     clones = _clone(session, source, wanted, count)
     documents = [{**clone, "action": "forked", "source_id": source} for clone in clones]
     session.output.show(documents[0] if count == 1 else documents, _prose(clones))
@@ -101,6 +105,14 @@ def _require_paused(session: Session, source: str) -> None:
         name = found.get("name") or source
         hint = f"createos sandbox pause {name} && createos sandbox fork {name}"
         raise CliError(f"{label(found)} is {status}; only a paused sandbox can be forked", hint=hint)
+
+
+def _say_what_stays(session: Session, source: str) -> None:
+    """Name the S3 disks that the clones will not have; a server that knows of none says nothing."""
+    with suppress(ApiFailure):
+        names = sorted({str(place.get("name")) for place in places_of(session.client, source)})
+        if names:
+            session.output.remark(f"Clones come up without the disks of their source: {', '.join(names)}")
 
 
 def _clone(session: Session, source: str, wanted: JsonObject, count: int) -> list[JsonObject]:

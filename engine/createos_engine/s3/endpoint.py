@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
 # Names with _ are of networks of containers.
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
+_NUMBERS = re.compile(r"[0-9.]+")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _MOST_HOST = 253
@@ -62,4 +63,14 @@ def _host(netloc: str) -> str:
         return f"[{IPv6Address(host[1:-1])}]"
     if len(host) > _MOST_HOST or not _HOST.fullmatch(host):
         raise ValueError(f"{host[:80]!r} is no host; use a name or an address")
+    if _NUMBERS.fullmatch(host) and not _is_ipv4(host):
+        raise ValueError(f"{host[:80]!r} is no address; write one as four numbers, or a name")
     return host
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True

@@ -275,3 +275,15 @@ def test_a_disk_that_is_not_there_points_to_the_list_of_disks(cli: Cli, api: Fak
     ran = cli("sandbox", "disk", "show", "nothing", terminal=True)
 
     assert ran.err == "Error: disk not found\n  createos sandbox disk ls shows what there is\n"
+
+
+def test_a_fork_says_which_disks_the_clones_will_not_have(cli: Cli, api: FakeApi) -> None:
+    api.instead[f"GET /v1/sandboxes/{sandbox_id(2)}/disks"] = page([place("/a"), place("/b")])
+    answer(api, f"POST /v1/sandboxes/{sandbox_id(2)}/fork", sandbox(1, "one"))
+
+    on_terminal = cli("sandbox", "fork", "two", terminal=True)
+    in_a_script = cli("sandbox", "fork", "two")
+
+    assert (on_terminal.code, in_a_script.code) == (0, 0)
+    assert on_terminal.err == "Clones come up without the disks of their source: data\n"
+    assert in_a_script.err == ""

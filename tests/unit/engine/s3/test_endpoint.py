@@ -48,6 +48,9 @@ def test_an_endpoint_is_scheme_host_and_port(text: str, kept: str) -> None:
         ("https://s3.example.org\\@evil", "has a user in it"),
         ("https://[::1", "is no URL"),
         ("https://münchen.example", "is no host"),
+        ("https://999.0.0.1", "is no address"),
+        ("https://010.0.0.1", "is no address"),
+        ("https://127.1", "is no address"),
         ("https://" + "a." * 130 + "org", "is no host"),
     ],
 )
