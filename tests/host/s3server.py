@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +104,29 @@ class S3Server:
             config=config,
         )
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it stand still for a while: connections to it are taken by the kernel, and never answered."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            self._wait_until_stopped()
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         # Asked to end it takes 15 s, and what it has stored is of no use to anybody.
         self._process.kill()
         self._process.wait()
+
+    def _wait_until_stopped(self) -> None:
+        """Wait for every thread: the signal only asks for it."""
+        deadline = time.monotonic() + _READY_DEADLINE_S
+        while any(
+            "State:\tT" not in each.read_text() for each in Path(f"/proc/{self._process.pid}/task").glob("*/status")
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def _wait_until_ready(self) -> None:
         """Wait until an object can be stored: that needs all parts of the server, which start one by one."""

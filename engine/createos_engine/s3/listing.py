@@ -1,7 +1,7 @@
 """The second lock of a sub_path: a listing is read before it is passed on.
 
-Markers and tokens of a list are opaque, and servers make of them what they like: SeaweedFS lists another folder when a
-marker names one. What a listing names is therefore looked at, whatever was asked.
+Tokens of a list are opaque: what a server makes of one that a guest has made up is not known here, and servers that
+keep objects as files read folders from it. What a listing names is therefore looked at, whatever was asked.
 """
 
 from __future__ import annotations

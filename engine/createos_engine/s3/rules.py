@@ -81,7 +81,10 @@ class Permitted:
 
 @dataclass(frozen=True)
 class Rules:
-    """What one attachment may ask: its bucket, and below its sub_path when it has one."""
+    """What one attachment may ask: its bucket, and below its sub_path when it has one.
+
+    A list without a prefix is one of the sub_path then: nothing else is there.
+    """
 
     bucket: str
     sub_path: str = ""
@@ -93,6 +96,9 @@ class Rules:
         key = self._key(path)
         parameters = _parameters(query)
         operation = _operation(method, key, parameters)
+        if operation.lists and self.sub_path:
+            # s3fs lists the bucket without a prefix to see whether it may, also when it mounts a folder of it.
+            parameters.setdefault("prefix", f"{self.sub_path}/")
         self._require_allowed(operation, key, parameters)
         return Permitted(
             method=method,
@@ -112,8 +118,6 @@ class Rules:
     def _require_allowed(self, operation: Operation, key: str, parameters: Mapping[str, str]) -> None:
         if operation.of_object:
             require_below(key, self.sub_path)
-        if operation.lists and "prefix" not in parameters and self.sub_path:
-            raise Refusal("this disk is attached with a sub_path; list with a prefix that begins with it and a slash")
         for name, value in parameters.items():
             if name == "prefix" or (name in _BELOW and value):
                 require_below(value, self.sub_path)

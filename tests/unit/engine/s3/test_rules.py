@@ -55,7 +55,6 @@ def test_what_a_disk_needs_passes_in_canonical_form(rules: Rules, asked: str, ke
     [
         "GET /",
         "GET /other/a",
-        "GET /photos",
         "PUT /photos",
         "DELETE /photos",
         "POST /photos?delete",
@@ -105,11 +104,9 @@ def test_everything_else_is_denied(asked: str) -> None:
         "GET /photos?prefix=",
         "GET /photos?prefix=a/b",
         "GET /photos?prefix=a/&delimiter=/",
-        "GET /photos?list-type=2",
         "GET /photos?list-type=2&prefix=a/c/",
         "GET /photos?prefix=a/b/&marker=z",
         "GET /photos?prefix=a/b/&list-type=2&start-after=z/z",
-        "GET /photos?uploads",
         "GET /photos?uploads&prefix=a/b/&key-marker=z",
     ],
 )
@@ -172,6 +169,19 @@ def test_host_of_a_request_and_userinfo_name_no_bucket() -> None:
 
 def test_key_is_decoded_exactly_once() -> None:
     assert permit(FOLDER, "GET /photos/a/b/%2541%25").key == "a/b/%41%"
+
+
+@pytest.mark.parametrize(
+    ("asked", "query"),
+    [
+        ("GET /photos", "prefix=a%2Fb%2F"),
+        ("GET /photos?list-type=2", "list-type=2&prefix=a%2Fb%2F"),
+        ("GET /photos?uploads", "prefix=a%2Fb%2F&uploads="),
+    ],
+)
+def test_list_without_a_prefix_is_one_of_the_sub_path(asked: str, query: str) -> None:
+    assert permit(FOLDER, asked).query == query
+    assert "prefix" not in permit(WHOLE, asked).query
 
 
 def test_listing_is_looked_at_again_and_an_object_is_not() -> None:

@@ -1,0 +1,375 @@
+"""A client with made-up keys gets through the relay what the attachment allows from a real server, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from createos_engine.disk_words import Bucket, Keys
+
+from tests.host.netlab import Namespace
+from tests.host.s3relay import RelayPort, relayed
+from tests.host.s3server import OWNER, READER, SHARED, S3Server
+
+pytestmark = pytest.mark.root
+
+MIB = 1024 * 1024
+BUCKET, FOLDER = "photos", "a/b"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with own_network():
+        started = S3Server(tmp_path_factory.mktemp("s3"))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def bucket(server: S3Server) -> Bucket:
+    made = server.bucket(BUCKET)
+    server.put(BUCKET, "secret", b"not for the guest")
+    server.put(BUCKET, "a/bc", b"nor this")
+    return made
+
+
+@pytest.fixture
+def port(bucket: Bucket) -> Iterator[RelayPort]:
+    with relayed(bucket, lambda: OWNER, FOLDER) as port:
+        yield port
+
+
+@pytest.fixture
+def s3(port: RelayPort) -> Any:
+    return port.client()
+
+
+@contextmanager
+def own_network() -> Iterator[None]:
+    made = Namespace()
+    with made.entered():
+        yield
+    made.close()
+
+
+def noise(size: int, seed: int = 7) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def put(s3: Any, key: str, data: bytes = b"", **more: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=data, **more)
+
+
+def get(s3: Any, key: str, **more: Any) -> bytes:
+    data: bytes = s3.get_object(Bucket=BUCKET, Key=key, **more)["Body"].read()
+    return data
+
+
+def code_of(call: Callable[[], object]) -> str:
+    with pytest.raises(ClientError) as caught:
+        call()
+    return str(caught.value.response["Error"]["Code"])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("key", ["plain", "with space", "ü+%41;=&?#~@:$'(),!*", "deep/er/and deeper", "folder/"])
+def test_object_is_stored_and_read_under_its_name(s3: Any, server: S3Server, key: str) -> None:
+    put(s3, f"a/b/{key}", b"text" if not key.endswith("/") else b"")
+
+    assert get(s3, f"a/b/{key}") == server.get(BUCKET, f"a/b/{key}")
+    assert f"a/b/{key}" in server.keys(BUCKET, "a/b/")
+
+
+def test_object_keeps_its_type_and_metadata(s3: Any) -> None:
+    put(s3, "a/b/typed", b"text", ContentType="text/x-test", Metadata={"mode": "33188", "mtime": "1.5"})
+
+    told = s3.head_object(Bucket=BUCKET, Key="a/b/typed")
+
+    assert (told["ContentType"], told["ContentLength"]) == ("text/x-test", 4)
+    assert told["Metadata"] == {"mode": "33188", "mtime": "1.5"}
+
+
+def test_range_and_condition_are_the_servers_to_answer(s3: Any) -> None:
+    put(s3, "a/b/ranged", b"0123456789")
+    etag = s3.head_object(Bucket=BUCKET, Key="a/b/ranged")["ETag"]
+
+    assert get(s3, "a/b/ranged", Range="bytes=3-5") == b"345"
+    assert code_of(lambda: get(s3, "a/b/ranged", IfNoneMatch=etag)) == "304"
+    assert code_of(lambda: get(s3, "a/b/ranged", Range="bytes=20-30")) == "InvalidRange"
+
+
+def test_large_object_comes_back_as_it_was(s3: Any) -> None:
+    data = noise(40 * MIB)
+
+    put(s3, "a/b/large", data)
+
+    assert hashlib.sha256(get(s3, "a/b/large")).digest() == hashlib.sha256(data).digest()
+
+
+def test_upload_in_parts_makes_one_object(s3: Any, server: S3Server) -> None:
+    parts = [noise(8 * MIB, 1), noise(8 * MIB, 2), noise(4 * MIB, 3)]
+    upload = {"Bucket": BUCKET, "Key": "a/b/parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+
+    done = [
+        {"PartNumber": number, "ETag": s3.upload_part(**upload, PartNumber=number, Body=part)["ETag"]}
+        for number, part in enumerate(parts, 1)
+    ]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+
+    assert get(s3, "a/b/parts") == b"".join(parts) == server.get(BUCKET, "a/b/parts")
+
+
+def test_upload_in_parts_can_be_given_up(s3: Any) -> None:
+    upload = {"Bucket": BUCKET, "Key": "a/b/given-up"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    s3.upload_part(**upload, PartNumber=1, Body=b"x")
+
+    s3.abort_multipart_upload(**upload)
+
+    assert code_of(lambda: get(s3, "a/b/given-up")) == "NoSuchKey"
+    assert s3.list_multipart_uploads(Bucket=BUCKET, Prefix="a/b/").get("Uploads", []) == []
+
+
+def test_part_is_copied_from_an_object_below(s3: Any) -> None:
+    put(s3, "a/b/from", noise(5 * MIB))
+    upload = {"Bucket": BUCKET, "Key": "a/b/to"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+
+    copied = s3.upload_part_copy(**upload, PartNumber=1, CopySource=f"{BUCKET}/a/b/from", CopySourceRange="bytes=0-99")
+    done = [{"PartNumber": 1, "ETag": copied["CopyPartResult"]["ETag"]}]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+
+    assert get(s3, "a/b/to") == noise(5 * MIB)[:100]
+
+
+def test_object_is_copied_with_new_metadata_and_removed(s3: Any) -> None:
+    put(s3, "a/b/old name+", b"text")
+
+    source = {"Bucket": BUCKET, "Key": "a/b/old name+"}
+    s3.copy_object(
+        Bucket=BUCKET, Key="a/b/new", CopySource=source, MetadataDirective="REPLACE", Metadata={"mode": "33261"}
+    )
+    s3.delete_object(Bucket=BUCKET, Key="a/b/old name+")
+
+    assert get(s3, "a/b/new") == b"text"
+    assert s3.head_object(Bucket=BUCKET, Key="a/b/new")["Metadata"] == {"mode": "33261"}
+    assert code_of(lambda: get(s3, "a/b/old name+")) == "NoSuchKey"
+
+
+@pytest.mark.parametrize("operation", ["list_objects", "list_objects_v2"])
+def test_folder_is_listed_page_by_page(s3: Any, operation: str) -> None:
+    names = [f"a/b/pages/{number:02} ü" for number in range(5)]
+    for name in names:
+        put(s3, name)
+
+    pages = list(
+        s3.get_paginator(operation).paginate(Bucket=BUCKET, Prefix="a/b/pages/", PaginationConfig={"PageSize": 2})
+    )
+
+    assert [found["Key"] for page in pages for found in page["Contents"]] == names
+    assert len(pages) == 3
+
+
+def test_list_without_a_prefix_is_one_of_the_folder(s3: Any) -> None:
+    put(s3, "a/b/only")
+
+    names = [found["Key"] for found in s3.list_objects(Bucket=BUCKET)["Contents"]]
+
+    assert "a/b/only" in names
+    assert all(name.startswith("a/b/") for name in names)
+
+
+def test_folders_are_listed_as_folders(s3: Any) -> None:
+    put(s3, "a/b/tree/one/x")
+    put(s3, "a/b/tree/two/y")
+
+    listed = s3.list_objects(Bucket=BUCKET, Prefix="a/b/tree/", Delimiter="/")
+
+    assert [found["Prefix"] for found in listed["CommonPrefixes"]] == ["a/b/tree/one/", "a/b/tree/two/"]
+
+
+def test_bucket_says_that_it_is_there(s3: Any) -> None:
+    s3.head_bucket(Bucket=BUCKET)
+    s3.get_bucket_location(Bucket=BUCKET)
+
+
+@pytest.mark.parametrize(
+    ("operation", "asked"),
+    [
+        ("get_object", {"Key": "secret"}),
+        ("get_object", {"Key": "a/bc"}),
+        ("get_object", {"Key": "a/b/../bc"}),
+        ("get_object", {"Key": "a/b//../../secret"}),
+        ("put_object", {"Key": "secret", "Body": b"x"}),
+        ("put_object", {"Key": "secret", "Body": noise(8 * MIB)}),
+        ("put_object", {"Key": "a/b/public", "ACL": "public-read"}),
+        ("put_object", {"Key": "a/b/tagged", "Tagging": "a=b"}),
+        ("delete_object", {"Key": "secret"}),
+        ("delete_objects", {"Delete": {"Objects": [{"Key": "secret"}]}}),
+        ("copy_object", {"Key": "a/b/stolen", "CopySource": f"{BUCKET}/secret"}),
+        ("copy_object", {"Key": "a/b/stolen", "CopySource": f"{SHARED}/x"}),
+        ("copy_object", {"Key": "stolen", "CopySource": f"{BUCKET}/a/b/x"}),
+        ("create_multipart_upload", {"Key": "secret"}),
+        ("list_objects", {"Prefix": ""}),
+        ("list_objects_v2", {"Prefix": "a/"}),
+        ("list_objects_v2", {"Prefix": "a/b/", "StartAfter": "s"}),
+        ("list_object_versions", {"Prefix": "a/b/"}),
+        ("get_bucket_acl", {}),
+        ("get_bucket_policy", {}),
+        ("put_bucket_policy", {"Policy": "{}"}),
+        ("get_object_acl", {"Key": "a/b/x"}),
+        ("get_object_tagging", {"Key": "a/b/x"}),
+        ("delete_bucket", {}),
+    ],
+)
+def test_everything_outside_is_denied(s3: Any, server: S3Server, operation: str, asked: dict[str, Any]) -> None:
+    before = server.keys(BUCKET)
+
+    assert code_of(lambda: getattr(s3, operation)(Bucket=BUCKET, **asked)) in ("AccessDenied", "InvalidRequest")
+
+    assert server.keys(BUCKET) == before
+    assert server.get(BUCKET, "secret") == b"not for the guest"
+
+
+def test_other_buckets_are_not_there(s3: Any) -> None:
+    assert code_of(s3.list_buckets) == "AccessDenied"
+    assert code_of(lambda: s3.list_objects(Bucket=SHARED, Prefix="a/b/")) == "AccessDenied"
+    assert code_of(lambda: s3.create_bucket(Bucket="mine")) == "AccessDenied"
+
+
+def test_without_a_sub_path_the_whole_bucket_is_there(bucket: Bucket) -> None:
+    with relayed(bucket, lambda: OWNER) as port:
+        assert get(port.client(), "secret") == b"not for the guest"
+        listed = port.client().list_objects(Bucket=BUCKET)
+
+    assert "secret" in [found["Key"] for found in listed["Contents"]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (Keys("AKIDNOBODY", OWNER.secret_key), "does not know the access key"),
+        (Keys(OWNER.access_key, "no-such-secret"), "secret key does not belong"),
+        (READER, "may not use this bucket"),
+    ],
+)
+def test_keys_that_do_not_work_are_told_and_new_ones_are_used_at_once(bucket: Bucket, keys: Keys, words: str) -> None:
+    using = [keys]
+    with relayed(bucket, lambda: using[0], FOLDER) as port:
+        s3 = port.client()
+
+        with pytest.raises(ClientError) as caught:
+            s3.list_objects(Bucket=BUCKET, Prefix="a/b/")
+        told = list(port.health)
+        using[0] = OWNER
+        s3.list_objects(Bucket=BUCKET, Prefix="a/b/")
+
+    assert words in told[0]
+    assert port.health == [told[0], ""]
+    assert all(secret not in str(caught.value.response) for secret in (keys.access_key, keys.secret_key))
+
+
+def test_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
+    with relayed(replace(bucket, bucket="nowhere"), lambda: OWNER) as port:
+        assert code_of(lambda: port.client().list_objects(Bucket="nowhere")) == "NoSuchBucket"
+
+    assert "no such bucket" in port.health[0]
+
+
+def test_frozen_server_is_an_answer_that_says_so(server: S3Server, s3: Any, port: RelayPort) -> None:
+    put(s3, "a/b/before", b"text")
+
+    with server.frozen():
+        code = code_of(lambda: get(s3, "a/b/before"))
+
+    assert code == "ServiceUnavailable"
+    assert "does not answer in time" in port.health[0]
+    until(lambda: get(s3, "a/b/before") == b"text")
+    assert port.health[-1] == ""
+
+
+def test_dead_server_is_an_answer_and_one_that_is_back_is_used_at_once(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with own_network():
+        first = S3Server(tmp_path / "first")
+        with relayed(first.bucket(BUCKET), lambda: OWNER) as port:
+            s3 = port.client()
+            put(s3, "x", b"text")
+
+            first.close()
+            code = code_of(lambda: get(s3, "x"))
+            second = S3Server(tmp_path / "second")
+            second.bucket(BUCKET)
+            put(s3, "x", b"again")
+            second.close()
+
+    assert code == "ServiceUnavailable"
+    assert len(port.health) == 2
+    assert port.health[-1] == ""
+
+
+@contextmanager
+def mounted(port: RelayPort, tmp_path: Path, folder: str) -> Iterator[Path]:
+    """Mount a folder of the bucket with s3fs as a guest does."""
+    passwords, at = tmp_path / "passwd", tmp_path / "disk"
+    passwords.write_text("made-up:made-up")
+    passwords.chmod(0o600)
+    at.mkdir()
+    options = f"url={port.url},use_path_request_style,passwd_file={passwords},retries=1"
+    argv = ["s3fs", f"{BUCKET}:/{folder}", str(at), "-f", "-o", options]
+    with (tmp_path / "s3fs.log").open("wb") as log:
+        s3fs = subprocess.Popen(argv, stdout=log, stderr=log)
+    try:
+        until(lambda: at.is_mount() or s3fs.poll() is not None)
+        assert at.is_mount(), (tmp_path / "s3fs.log").read_text()
+        yield at
+    finally:
+        subprocess.run(["umount", "--lazy", at], check=False, capture_output=True)
+        s3fs.terminate()
+        s3fs.wait(60)
+
+
+def test_folder_is_used_as_a_file_system(port: RelayPort, server: S3Server, tmp_path: Path) -> None:
+    server.put(BUCKET, "a/b/from-outside/file", b"seen")
+
+    with mounted(port, tmp_path, FOLDER) as disk:
+        (disk / "made").mkdir()
+        (disk / "made" / "small").write_bytes(b"text")
+        (disk / "made" / "large").write_bytes(noise(24 * MIB))
+        (disk / "made" / "small").rename(disk / "made" / "renamed ü")
+        with (disk / "made" / "renamed ü").open("ab") as file:
+            file.write(b" and more")
+        (disk / "gone").write_bytes(b"x")
+        (disk / "gone").unlink()
+
+        assert (disk / "from-outside" / "file").read_bytes() == b"seen"
+        assert sorted(path.name for path in (disk / "made").iterdir()) == ["large", "renamed ü"]
+
+    assert server.get(BUCKET, "a/b/made/renamed ü") == b"text and more"
+    assert server.get(BUCKET, "a/b/made/large") == noise(24 * MIB)
+    assert "a/b/gone" not in server.keys(BUCKET, "a/b/")
+
+
+def test_folder_outside_can_be_mounted_and_shows_nothing(port: RelayPort, tmp_path: Path) -> None:
+    with mounted(port, tmp_path, "a") as disk:
+        with pytest.raises(OSError):
+            (disk / "bc").read_bytes()
+        with pytest.raises(OSError):
+            list(disk.iterdir())
