@@ -23,7 +23,8 @@ class Health:
 
     def answered(self, status: int, code: str, headers: Mapping[str, str], *, of_object: bool) -> None:
         """Note an answer, whatever it says."""
-        unclear = of_object and status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND) and code in _OF_THE_OBJECT
+        refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        unclear = of_object and refused and code in _OF_THE_OBJECT
         if not unclear:
             self._say(cause(status, code, headers))
         elif not self._answering:

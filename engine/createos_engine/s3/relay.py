@@ -24,7 +24,7 @@ from createos_engine.s3.health import Health
 from createos_engine.s3.listing import MOST_LISTING_BYTES, stays_below
 from createos_engine.s3.refusal import Refusal, malformed
 from createos_engine.s3.rules import Permitted, Rules
-from createos_engine.s3.upstream import Upstream, transport
+from createos_engine.s3.upstream import Upstream, carrier
 
 log = structlog.get_logger(__name__)
 
@@ -46,12 +46,12 @@ class Relay:
         sub_path: str = "",
         *,
         on_health: Callable[[str], None],
-        carrier: httpx.AsyncBaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._keys = keys
         self._sub_path = sub_path
         self._rules = Rules(bucket.bucket, sub_path)
-        self._upstream = Upstream(bucket, carrier or transport())
+        self._upstream = Upstream(bucket, transport or carrier())
         self._health = Health(on_health)
 
     async def serve(self, connection: Duplex) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -10,6 +9,7 @@ import httpx
 
 from createos_engine.disk_words import Bucket, Keys
 from createos_engine.s3.addressing import url_of
+from createos_engine.s3.carrier import Carrier
 from createos_engine.s3.rules import Permitted
 from createos_engine.s3.signing import signed
 
@@ -22,15 +22,9 @@ _TIMEOUTS = {"connect": CONNECT_S, "read": ANSWER_S, "write": ANSWER_S, "pool": 
 _WITH_BODY = frozenset({"PUT", "POST"})
 
 
-def transport() -> httpx.AsyncHTTPTransport:
-    """Return what carries requests: no proxy of the environment, no redirects, certificates as the host trusts them."""
-    return httpx.AsyncHTTPTransport(
-        verify=ssl.create_default_context(),
-        trust_env=False,
-        limits=httpx.Limits(
-            max_connections=MOST_CONNECTIONS, max_keepalive_connections=_KEPT_CONNECTIONS, keepalive_expiry=_KEPT_S
-        ),
-    )
+def carrier() -> Carrier:
+    """Return what carries the requests of one bucket."""
+    return Carrier(connections=MOST_CONNECTIONS, kept=_KEPT_CONNECTIONS, kept_s=_KEPT_S)
 
 
 class Upstream:
