@@ -19,6 +19,7 @@ from createos_engine.disk_words import Bucket, Keys
 from tests.host.netlab import Namespace
 from tests.host.s3relay import RelayPort, relayed
 from tests.host.s3server import OWNER, READER, SHARED, S3Server
+from tests.host.webserver import WebServer
 
 pytestmark = pytest.mark.root
 
@@ -27,18 +28,10 @@ BUCKET, FOLDER = "photos", "a/b"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with own_network():
-        started = S3Server(tmp_path_factory.mktemp("s3"))
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def bucket(server: S3Server) -> Bucket:
-    made = server.bucket(BUCKET)
-    server.put(BUCKET, "secret", b"not for the guest")
-    server.put(BUCKET, "a/bc", b"nor this")
+def bucket(s3: S3Server) -> Bucket:
+    made = s3.bucket(BUCKET)
+    s3.put(BUCKET, "secret", b"not for the guest")
+    s3.put(BUCKET, "a/bc", b"nor this")
     return made
 
 
@@ -49,7 +42,7 @@ def port(bucket: Bucket) -> Iterator[RelayPort]:
 
 
 @pytest.fixture
-def s3(port: RelayPort) -> Any:
+def client(port: RelayPort) -> Any:
     return port.client()
 
 
@@ -65,12 +58,12 @@ def noise(size: int, seed: int = 7) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-def put(s3: Any, key: str, data: bytes = b"", **more: Any) -> None:
-    s3.put_object(Bucket=BUCKET, Key=key, Body=data, **more)
+def put(client: Any, key: str, data: bytes = b"", **more: Any) -> None:
+    client.put_object(Bucket=BUCKET, Key=key, Body=data, **more)
 
 
-def get(s3: Any, key: str, **more: Any) -> bytes:
-    data: bytes = s3.get_object(Bucket=BUCKET, Key=key, **more)["Body"].read()
+def get(client: Any, key: str, **more: Any) -> bytes:
+    data: bytes = client.get_object(Bucket=BUCKET, Key=key, **more)["Body"].read()
     return data
 
 
@@ -88,125 +81,127 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("key", ["plain", "with space", "ü+%41;=&?#~@:$'(),!*", "deep/er/and deeper", "folder/"])
-def test_object_is_stored_and_read_under_its_name(s3: Any, server: S3Server, key: str) -> None:
-    put(s3, f"a/b/{key}", b"text" if not key.endswith("/") else b"")
+def test_object_is_stored_and_read_under_its_name(client: Any, s3: S3Server, key: str) -> None:
+    put(client, f"a/b/{key}", b"text" if not key.endswith("/") else b"")
 
-    assert get(s3, f"a/b/{key}") == server.get(BUCKET, f"a/b/{key}")
-    assert f"a/b/{key}" in server.keys(BUCKET, "a/b/")
+    assert get(client, f"a/b/{key}") == s3.get(BUCKET, f"a/b/{key}")
+    assert f"a/b/{key}" in s3.keys(BUCKET, "a/b/")
 
 
-def test_object_keeps_its_type_and_metadata(s3: Any) -> None:
-    put(s3, "a/b/typed", b"text", ContentType="text/x-test", Metadata={"mode": "33188", "mtime": "1.5"})
+def test_object_keeps_its_type_and_metadata(client: Any) -> None:
+    put(client, "a/b/typed", b"text", ContentType="text/x-test", Metadata={"mode": "33188", "mtime": "1.5"})
 
-    told = s3.head_object(Bucket=BUCKET, Key="a/b/typed")
+    told = client.head_object(Bucket=BUCKET, Key="a/b/typed")
 
     assert (told["ContentType"], told["ContentLength"]) == ("text/x-test", 4)
     assert told["Metadata"] == {"mode": "33188", "mtime": "1.5"}
 
 
-def test_range_and_condition_are_the_servers_to_answer(s3: Any) -> None:
-    put(s3, "a/b/ranged", b"0123456789")
-    etag = s3.head_object(Bucket=BUCKET, Key="a/b/ranged")["ETag"]
+def test_range_and_condition_are_the_servers_to_answer(client: Any) -> None:
+    put(client, "a/b/ranged", b"0123456789")
+    etag = client.head_object(Bucket=BUCKET, Key="a/b/ranged")["ETag"]
 
-    assert get(s3, "a/b/ranged", Range="bytes=3-5") == b"345"
-    assert code_of(lambda: get(s3, "a/b/ranged", IfNoneMatch=etag)) == "304"
-    assert code_of(lambda: get(s3, "a/b/ranged", Range="bytes=20-30")) == "InvalidRange"
+    assert get(client, "a/b/ranged", Range="bytes=3-5") == b"345"
+    assert code_of(lambda: get(client, "a/b/ranged", IfNoneMatch=etag)) == "304"
+    assert code_of(lambda: get(client, "a/b/ranged", Range="bytes=20-30")) == "InvalidRange"
 
 
-def test_large_object_comes_back_as_it_was(s3: Any) -> None:
+def test_large_object_comes_back_as_it_was(client: Any) -> None:
     data = noise(40 * MIB)
 
-    put(s3, "a/b/large", data)
+    put(client, "a/b/large", data)
 
-    assert hashlib.sha256(get(s3, "a/b/large")).digest() == hashlib.sha256(data).digest()
+    assert hashlib.sha256(get(client, "a/b/large")).digest() == hashlib.sha256(data).digest()
 
 
-def test_upload_in_parts_makes_one_object(s3: Any, server: S3Server) -> None:
+def test_upload_in_parts_makes_one_object(client: Any, s3: S3Server) -> None:
     parts = [noise(8 * MIB, 1), noise(8 * MIB, 2), noise(4 * MIB, 3)]
     upload = {"Bucket": BUCKET, "Key": "a/b/parts"}
-    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
 
     done = [
-        {"PartNumber": number, "ETag": s3.upload_part(**upload, PartNumber=number, Body=part)["ETag"]}
+        {"PartNumber": number, "ETag": client.upload_part(**upload, PartNumber=number, Body=part)["ETag"]}
         for number, part in enumerate(parts, 1)
     ]
-    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+    client.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
 
-    assert get(s3, "a/b/parts") == b"".join(parts) == server.get(BUCKET, "a/b/parts")
+    assert get(client, "a/b/parts") == b"".join(parts) == s3.get(BUCKET, "a/b/parts")
 
 
-def test_upload_in_parts_can_be_given_up(s3: Any) -> None:
+def test_upload_in_parts_can_be_given_up(client: Any) -> None:
     upload = {"Bucket": BUCKET, "Key": "a/b/given-up"}
-    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
-    s3.upload_part(**upload, PartNumber=1, Body=b"x")
+    upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+    client.upload_part(**upload, PartNumber=1, Body=b"x")
 
-    s3.abort_multipart_upload(**upload)
+    client.abort_multipart_upload(**upload)
 
-    assert code_of(lambda: get(s3, "a/b/given-up")) == "NoSuchKey"
-    assert s3.list_multipart_uploads(Bucket=BUCKET, Prefix="a/b/").get("Uploads", []) == []
+    assert code_of(lambda: get(client, "a/b/given-up")) == "NoSuchKey"
+    assert client.list_multipart_uploads(Bucket=BUCKET, Prefix="a/b/").get("Uploads", []) == []
 
 
-def test_part_is_copied_from_an_object_below(s3: Any) -> None:
-    put(s3, "a/b/from", noise(5 * MIB))
+def test_part_is_copied_from_an_object_below(client: Any) -> None:
+    put(client, "a/b/from", noise(5 * MIB))
     upload = {"Bucket": BUCKET, "Key": "a/b/to"}
-    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
 
-    copied = s3.upload_part_copy(**upload, PartNumber=1, CopySource=f"{BUCKET}/a/b/from", CopySourceRange="bytes=0-99")
+    copied = client.upload_part_copy(
+        **upload, PartNumber=1, CopySource=f"{BUCKET}/a/b/from", CopySourceRange="bytes=0-99"
+    )
     done = [{"PartNumber": 1, "ETag": copied["CopyPartResult"]["ETag"]}]
-    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+    client.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
 
-    assert get(s3, "a/b/to") == noise(5 * MIB)[:100]
+    assert get(client, "a/b/to") == noise(5 * MIB)[:100]
 
 
-def test_object_is_copied_with_new_metadata_and_removed(s3: Any) -> None:
-    put(s3, "a/b/old name+", b"text")
+def test_object_is_copied_with_new_metadata_and_removed(client: Any) -> None:
+    put(client, "a/b/old name+", b"text")
 
     source = {"Bucket": BUCKET, "Key": "a/b/old name+"}
-    s3.copy_object(
+    client.copy_object(
         Bucket=BUCKET, Key="a/b/new", CopySource=source, MetadataDirective="REPLACE", Metadata={"mode": "33261"}
     )
-    s3.delete_object(Bucket=BUCKET, Key="a/b/old name+")
+    client.delete_object(Bucket=BUCKET, Key="a/b/old name+")
 
-    assert get(s3, "a/b/new") == b"text"
-    assert s3.head_object(Bucket=BUCKET, Key="a/b/new")["Metadata"] == {"mode": "33261"}
-    assert code_of(lambda: get(s3, "a/b/old name+")) == "NoSuchKey"
+    assert get(client, "a/b/new") == b"text"
+    assert client.head_object(Bucket=BUCKET, Key="a/b/new")["Metadata"] == {"mode": "33261"}
+    assert code_of(lambda: get(client, "a/b/old name+")) == "NoSuchKey"
 
 
 @pytest.mark.parametrize("operation", ["list_objects", "list_objects_v2"])
-def test_folder_is_listed_page_by_page(s3: Any, operation: str) -> None:
+def test_folder_is_listed_page_by_page(client: Any, operation: str) -> None:
     names = [f"a/b/pages/{number:02} ü" for number in range(5)]
     for name in names:
-        put(s3, name)
+        put(client, name)
 
     pages = list(
-        s3.get_paginator(operation).paginate(Bucket=BUCKET, Prefix="a/b/pages/", PaginationConfig={"PageSize": 2})
+        client.get_paginator(operation).paginate(Bucket=BUCKET, Prefix="a/b/pages/", PaginationConfig={"PageSize": 2})
     )
 
     assert [found["Key"] for page in pages for found in page["Contents"]] == names
     assert len(pages) == 3
 
 
-def test_list_without_a_prefix_is_one_of_the_folder(s3: Any) -> None:
-    put(s3, "a/b/only")
+def test_list_without_a_prefix_is_one_of_the_folder(client: Any) -> None:
+    put(client, "a/b/only")
 
-    names = [found["Key"] for found in s3.list_objects(Bucket=BUCKET)["Contents"]]
+    names = [found["Key"] for found in client.list_objects(Bucket=BUCKET)["Contents"]]
 
     assert "a/b/only" in names
     assert all(name.startswith("a/b/") for name in names)
 
 
-def test_folders_are_listed_as_folders(s3: Any) -> None:
-    put(s3, "a/b/tree/one/x")
-    put(s3, "a/b/tree/two/y")
+def test_folders_are_listed_as_folders(client: Any) -> None:
+    put(client, "a/b/tree/one/x")
+    put(client, "a/b/tree/two/y")
 
-    listed = s3.list_objects(Bucket=BUCKET, Prefix="a/b/tree/", Delimiter="/")
+    listed = client.list_objects(Bucket=BUCKET, Prefix="a/b/tree/", Delimiter="/")
 
     assert [found["Prefix"] for found in listed["CommonPrefixes"]] == ["a/b/tree/one/", "a/b/tree/two/"]
 
 
-def test_bucket_says_that_it_is_there(s3: Any) -> None:
-    s3.head_bucket(Bucket=BUCKET)
-    s3.get_bucket_location(Bucket=BUCKET)
+def test_bucket_says_that_it_is_there(client: Any) -> None:
+    client.head_bucket(Bucket=BUCKET)
+    client.get_bucket_location(Bucket=BUCKET)
 
 
 @pytest.mark.parametrize(
@@ -238,19 +233,19 @@ def test_bucket_says_that_it_is_there(s3: Any) -> None:
         ("delete_bucket", {}),
     ],
 )
-def test_everything_outside_is_denied(s3: Any, server: S3Server, operation: str, asked: dict[str, Any]) -> None:
-    before = server.keys(BUCKET)
+def test_everything_outside_is_denied(client: Any, s3: S3Server, operation: str, asked: dict[str, Any]) -> None:
+    before = s3.keys(BUCKET)
 
-    assert code_of(lambda: getattr(s3, operation)(Bucket=BUCKET, **asked)) in ("AccessDenied", "InvalidRequest")
+    assert code_of(lambda: getattr(client, operation)(Bucket=BUCKET, **asked)) in ("AccessDenied", "InvalidRequest")
 
-    assert server.keys(BUCKET) == before
-    assert server.get(BUCKET, "secret") == b"not for the guest"
+    assert s3.keys(BUCKET) == before
+    assert s3.get(BUCKET, "secret") == b"not for the guest"
 
 
-def test_other_buckets_are_not_there(s3: Any) -> None:
-    assert code_of(s3.list_buckets) == "AccessDenied"
-    assert code_of(lambda: s3.list_objects(Bucket=SHARED, Prefix="a/b/")) == "AccessDenied"
-    assert code_of(lambda: s3.create_bucket(Bucket="mine")) == "AccessDenied"
+def test_other_buckets_are_not_there(client: Any) -> None:
+    assert code_of(client.list_buckets) == "AccessDenied"
+    assert code_of(lambda: client.list_objects(Bucket=SHARED, Prefix="a/b/")) == "AccessDenied"
+    assert code_of(lambda: client.create_bucket(Bucket="mine")) == "AccessDenied"
 
 
 def test_without_a_sub_path_the_whole_bucket_is_there(bucket: Bucket) -> None:
@@ -272,13 +267,13 @@ def test_without_a_sub_path_the_whole_bucket_is_there(bucket: Bucket) -> None:
 def test_keys_that_do_not_work_are_told_and_new_ones_are_used_at_once(bucket: Bucket, keys: Keys, words: str) -> None:
     using = [keys]
     with relayed(bucket, lambda: using[0], FOLDER) as port:
-        s3 = port.client()
+        client = port.client()
 
         with pytest.raises(ClientError) as caught:
-            s3.list_objects(Bucket=BUCKET, Prefix="a/b/")
+            client.list_objects(Bucket=BUCKET, Prefix="a/b/")
         told = list(port.health)
         using[0] = OWNER
-        s3.list_objects(Bucket=BUCKET, Prefix="a/b/")
+        client.list_objects(Bucket=BUCKET, Prefix="a/b/")
 
     assert words in told[0]
     assert port.health == [told[0], ""]
@@ -292,15 +287,15 @@ def test_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
     assert "no such bucket" in port.health[0]
 
 
-def test_frozen_server_is_an_answer_that_says_so(server: S3Server, s3: Any, port: RelayPort) -> None:
-    put(s3, "a/b/before", b"text")
+def test_frozen_server_is_an_answer_that_says_so(s3: S3Server, client: Any, port: RelayPort) -> None:
+    put(client, "a/b/before", b"text")
 
-    with server.frozen():
-        code = code_of(lambda: get(s3, "a/b/before"))
+    with s3.frozen():
+        code = code_of(lambda: get(client, "a/b/before"))
 
     assert code == "ServiceUnavailable"
     assert "does not answer in time" in port.health[0]
-    until(lambda: get(s3, "a/b/before") == b"text")
+    until(lambda: get(client, "a/b/before") == b"text")
     assert port.health[-1] == ""
 
 
@@ -310,19 +305,37 @@ def test_dead_server_is_an_answer_and_one_that_is_back_is_used_at_once(tmp_path:
     with own_network():
         first = S3Server(tmp_path / "first")
         with relayed(first.bucket(BUCKET), lambda: OWNER) as port:
-            s3 = port.client()
-            put(s3, "x", b"text")
+            client = port.client()
+            put(client, "x", b"text")
 
             first.close()
-            code = code_of(lambda: get(s3, "x"))
+            code = code_of(lambda: get(client, "x"))
             second = S3Server(tmp_path / "second")
             second.bucket(BUCKET)
-            put(s3, "x", b"again")
+            put(client, "x", b"again")
             second.close()
 
     assert code == "ServiceUnavailable"
     assert len(port.health) == 2
     assert port.health[-1] == ""
+
+
+def test_endpoint_with_tls_is_used_when_this_host_trusts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with own_network():
+        web = WebServer(tmp_path)
+        web.listen("127.0.0.1", 443, tls=True)
+        bucket = Bucket("https://127.0.0.1", BUCKET)
+        with relayed(bucket, lambda: OWNER) as port:
+            code = code_of(lambda: get(port.client(), "x"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "web.pem"))
+        with relayed(bucket, lambda: OWNER) as trusting:
+            got = get(trusting.client(), "x")
+        web.close()
+
+    assert code == "ServiceUnavailable"
+    assert "certificate of the endpoint is not trusted (self-signed certificate)" in port.health[0]
+    assert got == b"127.0.0.1 /photos/x 0\n"
+    assert trusting.health == []
 
 
 @contextmanager
@@ -346,8 +359,8 @@ def mounted(port: RelayPort, tmp_path: Path, folder: str) -> Iterator[Path]:
         s3fs.wait(60)
 
 
-def test_folder_is_used_as_a_file_system(port: RelayPort, server: S3Server, tmp_path: Path) -> None:
-    server.put(BUCKET, "a/b/from-outside/file", b"seen")
+def test_folder_is_used_as_a_file_system(port: RelayPort, s3: S3Server, tmp_path: Path) -> None:
+    s3.put(BUCKET, "a/b/from-outside/file", b"seen")
 
     with mounted(port, tmp_path, FOLDER) as disk:
         (disk / "made").mkdir()
@@ -362,9 +375,9 @@ def test_folder_is_used_as_a_file_system(port: RelayPort, server: S3Server, tmp_
         assert (disk / "from-outside" / "file").read_bytes() == b"seen"
         assert sorted(path.name for path in (disk / "made").iterdir()) == ["large", "renamed ü"]
 
-    assert server.get(BUCKET, "a/b/made/renamed ü") == b"text and more"
-    assert server.get(BUCKET, "a/b/made/large") == noise(24 * MIB)
-    assert "a/b/gone" not in server.keys(BUCKET, "a/b/")
+    assert s3.get(BUCKET, "a/b/made/renamed ü") == b"text and more"
+    assert s3.get(BUCKET, "a/b/made/large") == noise(24 * MIB)
+    assert "a/b/gone" not in s3.keys(BUCKET, "a/b/")
 
 
 def test_folder_outside_shows_nothing_when_it_is_mounted(port: RelayPort, tmp_path: Path) -> None:

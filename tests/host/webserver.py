@@ -6,6 +6,7 @@ import datetime
 import socket
 import ssl
 import threading
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -92,8 +93,8 @@ class WebServer:
         return headers.get("connection", "").lower() != "close"
 
 
-def certificate(directory: Path) -> Path:
-    """Return a file with a key and a certificate that nobody needs to trust."""
+def certificate(directory: Path, address: str = "127.0.0.1") -> Path:
+    """Return a file with a key and a certificate for an address, which is its own authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "web.test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -105,6 +106,7 @@ def certificate(directory: Path) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     secret = key.private_bytes(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, unquote
 
-from createos_engine.s3.addressing import encoded_key
+import httpx
+from createos_engine.disk_words import Bucket
+from createos_engine.s3.addressing import encoded_key, url_of
 from createos_engine.s3.refusal import Refusal
 from createos_engine.s3.rules import OPERATIONS, Permitted, Rules
 from hypothesis import example, given
@@ -114,6 +116,15 @@ def test_canonical_form_is_its_own_canonical_form(method: str, target: str) -> N
         again = permitted(method, f"/{BUCKET}/{encoded_key(allowed.key)}?{allowed.query}")
         assert again == allowed
         assert unquote(encoded_key(allowed.key)) == allowed.key
+
+
+@given(METHODS, TARGETS)
+def test_what_is_sent_is_what_was_signed(method: str, target: str) -> None:
+    allowed = permitted(method, target)
+
+    if allowed:
+        url = url_of(Bucket("http://s3.test", BUCKET, path_style=True), allowed.key, allowed.query)
+        assert f"http://s3.test{httpx.URL(url).raw_path.decode()}" == url
 
 
 @given(METHODS, TARGETS)

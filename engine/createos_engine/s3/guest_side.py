@@ -15,7 +15,7 @@ from createos_engine.s3.refusal import Refusal
 MOST_HEAD_BYTES = 16_384
 # A client keeps connections for its next request; a head or a body that it has begun it goes on with.
 IDLE_S, HEAD_S, STALLED_S = 120.0, 15.0, 60.0
-_LINGER_S, _LINGER_BYTES = 2.0, 1024 * 1024
+_LINGER_S, _LINGER_BYTES = 2.0, 16 * 1024 * 1024
 
 _PHRASES = {int(status): status.phrase.encode() for status in HTTPStatus}
 
@@ -57,6 +57,15 @@ class GuestSide:
         """Yield the body of the request as it comes. Raises GuestGone when it does not come whole."""
         if self._http.they_are_waiting_for_100_continue:
             await self._send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
+        async for piece in self._pieces():
+            yield piece
+
+    async def skip(self) -> None:
+        """Read to the end of a request that has no body."""
+        async for _ in self._pieces():
+            pass
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         try:
             while isinstance(event := await self._next(STALLED_S), h11.Data):
                 yield event.data
@@ -65,14 +74,9 @@ class GuestSide:
         if not isinstance(event, h11.EndOfMessage):
             raise GuestGone("the body of a request ended before its end")
 
-    async def skip(self) -> None:
-        """Read to the end of a request that has no body."""
-        async for _ in self.body():
-            pass
-
     async def answer(self, status: int, headers: Headers, body: AsyncIterator[bytes]) -> None:
         """Send an answer as its body comes; the head goes with the first piece."""
-        waiting: list[h11.Event] = [_head(status, headers)]
+        waiting: list[h11.Event] = [self._head(status, headers)]
         async for piece in body:
             await self._send(*waiting, h11.Data(data=piece))
             waiting = []
@@ -82,7 +86,7 @@ class GuestSide:
         """Answer with an S3 error, in XML as every client reads it; to a HEAD there is no body."""
         page = _page(refusal)
         head: Headers = [(b"content-type", b"application/xml"), (b"content-length", str(len(page)).encode())]
-        events: list[h11.Event] = [_head(refusal.status, head)]
+        events: list[h11.Event] = [self._head(refusal.status, head)]
         if request is None or request.method != b"HEAD":
             events.append(h11.Data(data=page))
         await self._send(*events, h11.EndOfMessage())
@@ -101,6 +105,14 @@ class GuestSide:
                 self._duplex.write_eof()
                 await self._drain()
         await self._duplex.close()
+
+    def _head(self, status: int, headers: Headers) -> h11.Response:
+        """Return the head of an answer. A client whose request is not read to its end cannot send another one.
+
+        There are clients that take a status line without words for none.
+        """
+        last = [] if self._http.their_state is h11.DONE else [(b"connection", b"close")]
+        return h11.Response(status_code=status, headers=[*headers, *last], reason=_PHRASES.get(status, b"Answer"))
 
     async def _drain(self) -> None:
         """Read what is still on its way: an answer is lost when its connection ends with unread bytes."""
@@ -139,11 +151,6 @@ class GuestSide:
 def is_empty(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Tell whether a request has no body."""
     return all(value == b"0" if name == b"content-length" else name != b"transfer-encoding" for name, value in headers)
-
-
-def _head(status: int, headers: Headers) -> h11.Response:
-    """Return the head of an answer; there are clients that take a status line without words for none."""
-    return h11.Response(status_code=status, headers=headers, reason=_PHRASES.get(status, b"Answer"))
 
 
 def _unreadable(status: int) -> Refusal:

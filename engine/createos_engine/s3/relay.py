@@ -61,7 +61,7 @@ class Relay:
             while await self._serve_one(guest) and guest.again():
                 pass
             await guest.hang_up()
-        except (GuestGone, ConnectionError, h11.LocalProtocolError) as exc:
+        except (GuestGone, ConnectionError, EngineError, h11.LocalProtocolError) as exc:
             log.debug("a connection to a disk ended", reason=str(exc))
         finally:
             connection.abort()
@@ -77,18 +77,17 @@ class Relay:
             request = await guest.request()
             if request is None:
                 return False
-            await self._exchange(guest, request)
+            bodiless = is_empty(request.headers)
+            if bodiless:
+                await guest.skip()
+            await self._exchange(guest, request, None if bodiless else guest.body())
         except Refusal as refusal:
             await guest.refuse(refusal, request)
         return True
 
-    async def _exchange(self, guest: GuestSide, request: h11.Request) -> None:
+    async def _exchange(self, guest: GuestSide, request: h11.Request, body: AsyncIterator[bytes] | None) -> None:
         permitted = self._permitted(request)
-        body: AsyncIterator[bytes] | None = guest.body()
-        if is_empty(request.headers):
-            await guest.skip()
-            body = None
-        elif request.method in _BODILESS:
+        if body and request.method in _BODILESS:
             raise malformed("only PUT and POST have a body; send this request without one")
         answer = await self._ask(permitted, body, _length(request))
         try:
@@ -119,6 +118,10 @@ class Relay:
             raise _unavailable(self._health.without(exc.sentence)) from exc
         try:
             return await self._upstream.ask(permitted, keys, body, length)
+        except httpx.PoolTimeout as exc:
+            raise _unavailable(
+                "too many requests of this disk are under way; wait for some of them", "SlowDown"
+            ) from exc
         except httpx.TransportError as exc:
             raise _unavailable(self._health.unanswered(exc)) from exc
 
@@ -156,8 +159,8 @@ class Relay:
         )
 
 
-def _unavailable(why: str) -> Refusal:
-    return Refusal(why, status=HTTPStatus.SERVICE_UNAVAILABLE, code="ServiceUnavailable")
+def _unavailable(why: str, code: str = "ServiceUnavailable") -> Refusal:
+    return Refusal(why, status=HTTPStatus.SERVICE_UNAVAILABLE, code=code)
 
 
 def _framing(permitted: Permitted, answer: httpx.Response) -> list[tuple[bytes, bytes]]:

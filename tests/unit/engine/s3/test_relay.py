@@ -94,6 +94,23 @@ async def test_body_of_a_refused_request_is_not_asked_for() -> None:
     assert guest.endpoint.asked == []
 
 
+async def test_refusal_leaves_the_connection_for_the_next_request() -> None:
+    async with Guest(always(200, b"text")).connected() as guest:
+        guest.say(GET.replace(b"photos", b"other") + GET)
+        answers = await guest.answers("GET", "GET")
+
+    assert [status for status, _, _ in answers] == [403, 200]
+
+
+async def test_answer_before_the_end_of_a_body_says_that_it_is_the_last() -> None:
+    async with Guest(always(200)).connected() as guest:
+        guest.say(PUT.replace(b"photos", b"other") + b"Content-Length: 4\r\n\r\nso")
+        [(_, headers, _)] = await guest.answers("PUT")
+
+    assert headers["connection"] == "close"
+    assert guest.duplex.end == "closed"
+
+
 async def test_large_answer_waits_for_a_guest_that_does_not_read() -> None:
     given = 0
 
@@ -186,6 +203,19 @@ async def test_endpoint_that_does_not_answer_is_an_error_that_says_so_and_health
     assert [status for status, _, _ in answers] == [503, 503]
     assert b"<Code>ServiceUnavailable</Code><Message>the endpoint does not answer in time" in answers[0][2]
     assert guest.health == ["the endpoint does not answer in time; check that it runs and is not overloaded", ""]
+
+
+async def test_guest_that_asks_too_much_at_once_says_nothing_about_the_endpoint() -> None:
+    async def busy(request: httpx.Request) -> httpx.Response:
+        raise httpx.PoolTimeout("all connections are in use", request=request)
+
+    async with Guest(busy).connected() as guest:
+        guest.say(GET)
+        [(status, _, body)] = await guest.answers("GET")
+
+    assert status == 503
+    assert b"<Code>SlowDown</Code>" in body
+    assert guest.health == []
 
 
 async def test_kept_connection_that_has_just_ended_is_tried_once_more() -> None:
