@@ -17,6 +17,10 @@ from tests.fakes.duplex import FakeDuplex
 BUCKET = Bucket("http://s3.test:9000", "photos", "eu-test-1", path_style=True)
 KEYS = Keys("AKIDREAL", "the-real-secret")
 
+GET = b"GET /photos/a/b HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: made-up\r\nCookie: c=d\r\n\r\n"
+HEAD = GET.replace(b"GET", b"HEAD")
+PUT = b"PUT /photos/a/b HTTP/1.1\r\nHost: x\r\n"
+
 Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 

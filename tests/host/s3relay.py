@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import botocore.session
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from createos_engine.api.duplex import RawConnection
 from createos_engine.disk_words import Bucket, Keys
 from createos_engine.s3.relay import Relay
 
+from tests.host.netlab import Namespace
+
+MIB = 1024 * 1024
+BUCKET, FOLDER = "photos", "a/b"
 MADE_UP = Keys("made-up", "made-up-too")
 _PATIENCE_S = 120
 
@@ -98,3 +106,37 @@ def relayed(bucket: Bucket, keys: Callable[[], Keys], sub_path: str = "") -> Ite
         yield port
     finally:
         port.close()
+
+
+@contextmanager
+def own_network() -> Iterator[None]:
+    made = Namespace()
+    with made.entered():
+        yield
+    made.close()
+
+
+def noise(size: int, seed: int = 7) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def put(client: Any, key: str, data: bytes = b"", **more: Any) -> None:
+    client.put_object(Bucket=BUCKET, Key=key, Body=data, **more)
+
+
+def get(client: Any, key: str, **more: Any) -> bytes:
+    data: bytes = client.get_object(Bucket=BUCKET, Key=key, **more)["Body"].read()
+    return data
+
+
+def code_of(call: Callable[[], object]) -> str:
+    with pytest.raises(ClientError) as caught:
+        call()
+    return str(caught.value.response["Error"]["Code"])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
