@@ -21,6 +21,7 @@ class FakeHypervisor:
         self.refuse = refuse
         self.version = "7.2.22"
         self.cards: dict[str, set[Nic]] = {}
+        self.tools: dict[str, Path] = {}
         self._listeners: list[Callable[[Stopped], None]] = []
 
     async def start(self, machine: Machine) -> None:
@@ -66,6 +67,11 @@ class FakeHypervisor:
         """Pull a card."""
         self._may("unplug")
         self.cards.get(name, set()).discard(nic)
+
+    async def plug_tools(self, name: str, image: Path) -> None:
+        """Remember the image that a machine got first."""
+        self._may("plug_tools")
+        self.tools.setdefault(name, image)
 
     async def running(self) -> dict[str, str]:
         """Return what runs."""

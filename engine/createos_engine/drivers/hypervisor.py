@@ -119,6 +119,12 @@ class Hypervisor(Protocol):
         The guest must let go of it: HostFailed when it does not in time. The card stays then, and may go later.
         """
 
+    async def plug_tools(self, name: str, image: Path) -> None:
+        """Give a running machine the read-only tools disk (PROTOCOL.md, `mount`); one that it has already is fine.
+
+        Many machines may have the same *image*. A machine that is saved with it needs the file again when it is restored.
+        """
+
     async def running(self) -> dict[str, str]:
         """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""
 

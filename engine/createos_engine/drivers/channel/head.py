@@ -23,7 +23,7 @@ async def open_with_head(
         async with asyncio.timeout(deadline_s):
             stream = await agent.open(kind, **request)
             try:
-                return stream, await _head(stream, kind)
+                return stream, await read_head(stream, kind)
             except BaseException:
                 stream.cancel()
                 raise
@@ -31,7 +31,8 @@ async def open_with_head(
         raise GuestFailed(f"the guest agent did not answer {kind} within {deadline_s:g} s") from exc
 
 
-async def _head(stream: Stream, kind: str) -> dict[str, object]:
+async def read_head(stream: Stream, kind: str) -> dict[str, object]:
+    """Wait for the object that a stream begins with. Raises AgentError, GuestFailed, ChannelLost."""
     piece = await anext(stream, None)
     if piece is None:
         await stream.result()

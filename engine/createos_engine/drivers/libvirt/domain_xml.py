@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from createos_engine.drivers.hypervisor import Machine
@@ -10,7 +11,7 @@ from createos_engine.words import Accelerator
 NAMESPACE = "urn:createos:sandbox:1"
 _QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 CHANNEL_NAME = "createos.agent.0"
-ROOT_DISK = "vda"
+ROOT_DISK, _TOOLS_DISK = "vda", "vdt"
 # Disk, network card, channel, balloon and random numbers sit in ports of their own; the spare ones are for hotplug.
 _OWN_PORTS, SPARE_PORTS = 5, 8
 # Measured to shorten the boot under emulation (design 18); all of it is harmless under KVM.
@@ -104,6 +105,23 @@ def _disk(devices: ET.Element, machine: Machine) -> None:
 def interface_xml(mac: str, tap: str) -> str:
     """Return a network card by itself, as libvirt plugs and unplugs it."""
     return ET.tostring(_interface(mac, tap), encoding="unicode")
+
+
+def tools_disk_xml(image: Path, serial: str) -> str:
+    """Return a read-only disk by itself, as libvirt plugs it. Its file is shared, so libvirt must not change its owner."""
+    disk = ET.Element("disk", type="file", device="disk")
+    ET.SubElement(disk, "driver", name="qemu", type="raw")
+    source = ET.SubElement(disk, "source", file=str(image))
+    ET.SubElement(source, "seclabel", model="dac", relabel="no")
+    ET.SubElement(disk, "target", dev=_TOOLS_DISK, bus="virtio")
+    ET.SubElement(disk, "readonly")
+    ET.SubElement(disk, "serial").text = serial
+    return ET.tostring(disk, encoding="unicode")
+
+
+def has_disk(xml: str, serial: str) -> bool:
+    """Tell whether a domain has a disk with this serial number."""
+    return serial in (found.text for found in ET.fromstring(xml).iterfind("./devices/disk/serial"))
 
 
 def macs(xml: str) -> frozenset[str]:

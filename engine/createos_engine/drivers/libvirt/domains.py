@@ -12,7 +12,7 @@ import libvirt
 import structlog
 
 from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Nic, Stopped
-from createos_engine.drivers.libvirt import cards, saving
+from createos_engine.drivers.libvirt import cards, saving, tools_disk
 from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, ROOT_DISK, render
 from createos_engine.drivers.libvirt.seen import Seen
@@ -95,6 +95,11 @@ class LibvirtHypervisor:
         """Take a network card away; HostFailed when the guest does not let go of it in time."""
         doing = f"a network card of {name} was not pulled"
         await self._connection.call(doing, lambda c: cards.unplug(c, name, nic, deadline_s))
+
+    async def plug_tools(self, name: str, image: Path) -> None:
+        """Give a running machine the read-only tools disk; one that it has already is fine."""
+        doing = f"the tools disk of {name} was not plugged in"
+        await self._connection.call(doing, lambda c: tools_disk.plug(c, name, image))
 
     async def running(self) -> dict[str, str]:
         """Return {machine name: sandbox id} of the running machines that carry this instance's tag."""
