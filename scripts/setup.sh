@@ -136,6 +136,7 @@ build_images() {
     local name
     read_settings
     step "Build guest kernel, agent and initramfs" images boot
+    step "Build the tools disk" images tools
     for name in "${rootfs[@]}"; do
         step "Build root file system $name" images build "$name"
     done

@@ -15,6 +15,7 @@ from createos_images.errors import ImageError
 from createos_images.initramfs import Initramfs, build_initramfs
 from createos_images.kernel import ensure_kernel, find_kernel, update_kernel
 from createos_images.progress import Progress, silent
+from createos_images.tools import ensure_tools
 
 
 class Clock:
@@ -45,11 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="cache directory (%(default)s)")
     parser.add_argument("--mirror", help="Debian mirror for the images instead of the host's")
     commands = parser.add_subparsers(dest="command", required=True)
-    setup = commands.add_parser("setup", help="kernel, agent, initramfs and images; what is there is kept")
+    setup = commands.add_parser("setup", help="kernel, agent, initramfs, tools disk and images; what is there is kept")
     setup.add_argument("names", nargs="*", metavar="NAME", help=f"images (default: {catalog.DEFAULT})")
     build = commands.add_parser("build", help="build images")
     build.add_argument("names", nargs="+", metavar="NAME", help="such as devbox:1")
     commands.add_parser("boot", help="kernel, agent and initramfs only")
+    commands.add_parser("tools", help="the tools disk of guests that use S3")
     commands.add_parser("update-kernel", help="take the newest kernel of the mirror")
     commands.add_parser("list", help="images that are built")
     commands.add_parser("path", help="files to boot: kernel, initramfs, bases")
@@ -58,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _setup(asked: argparse.Namespace, cache: Cache, progress: Progress) -> None:
     _boot(asked, cache, progress)
+    _tools(asked, cache, progress)
     asked.names = asked.names or [catalog.DEFAULT]
     _build(asked, cache, progress)
 
@@ -70,6 +73,11 @@ def _boot(_asked: argparse.Namespace, cache: Cache, progress: Progress) -> None:
 def _initramfs(cache: Cache, progress: Progress) -> Initramfs:
     kernel = ensure_kernel(cache, progress)
     return build_initramfs(cache, kernel, ensure_agent(cache, progress), progress)
+
+
+def _tools(asked: argparse.Namespace, cache: Cache, progress: Progress) -> None:
+    tools = ensure_tools(cache, progress, asked.mirror)
+    progress(f"the tools disk is ready: {tools.path.stat().st_size // 2**20} MiB")
 
 
 def _build(asked: argparse.Namespace, cache: Cache, progress: Progress) -> None:
@@ -101,6 +109,7 @@ COMMANDS = {
     "setup": _setup,
     "build": _build,
     "boot": _boot,
+    "tools": _tools,
     "update-kernel": _update_kernel,
     "list": _list,
     "path": _path,

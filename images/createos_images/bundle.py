@@ -16,10 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from createos_images import digest
+from createos_images import digest, tools
 from createos_images.agent import ensure_agent
 from createos_images.builder import Base, list_bases
-from createos_images.bundle_manifest import BASE, DAMAGED, FORMAT, BundledTemplate, Entry, Manifest, parse
+from createos_images.bundle_manifest import DAMAGED, FORMAT, BundledTemplate, Entry, Manifest, digest_in_name, parse
 from createos_images.cache import Cache, building, directory, name_base, partial, publish
 from createos_images.errors import ImageError
 from createos_images.kernel import find_kernel, make_current
@@ -33,7 +33,7 @@ _PIECE = 2**20
 def export_bundle(
     cache: Cache, target: Path, templates: Sequence[BundledTemplate], progress: Progress, *, only: Iterable[str] = ()
 ) -> Manifest:
-    """Write the kernel, the agent, the built-in images (of *only*, when given) and *templates* to *target*."""
+    """Write the kernel, the agent, the tools disk, the built-in images (of *only*, when given) and *templates*."""
     manifest = _collect(cache, templates, frozenset(only), progress)
     temporary = target.with_name(f"{target.name}.partial")
     try:
@@ -63,6 +63,8 @@ def import_bundle(cache: Cache, source: Path, progress: Progress) -> Manifest:
     except (OSError, tarfile.TarError, EOFError) as exc:
         raise ImageError(f"{source} cannot be read as a bundle: {exc}", DAMAGED) from exc
     make_current(cache, manifest.kernel)
+    if manifest.tools:
+        tools.make_current(cache, manifest.tools)
     for name, known in manifest.names.items():
         name_base(cache, name, known, progress)
     return manifest
@@ -79,8 +81,10 @@ def _collect(cache: Cache, templates: Sequence[BundledTemplate], only: frozenset
     digests = [*(base.digest for base in bases), *(template.digest for template in templates)]
     for known in dict.fromkeys(digests):
         files += [cache.bases / f"{known}.raw", cache.bases / f"{known}.json"]
+    disk = tools.find_tools(cache)
+    files += [disk.path, disk.path.with_suffix(".json")] if disk else []
     entries = tuple(_entry(cache, path) for path in files)
-    return Manifest(kernel.version, _named(bases), tuple(templates), entries)
+    return Manifest(kernel.version, _named(bases), tuple(templates), entries, disk.digest if disk else "")
 
 
 def _agent_files(cache: Cache, progress: Progress) -> list[Path]:
@@ -99,8 +103,7 @@ def _below(place: Path) -> list[Path]:
 
 def _entry(cache: Cache, path: Path) -> Entry:
     found = path.stat()
-    known = BASE.fullmatch(path.relative_to(cache.root).as_posix())
-    sha = known[1] if known else digest.of_file(path)
+    sha = digest_in_name(path.relative_to(cache.root).as_posix()) or digest.of_file(path)
     extents = tuple(_extents(path, found.st_size))
     return Entry(path.relative_to(cache.root).as_posix(), found.st_size, sha, extents)
 
@@ -209,6 +212,7 @@ def _publish(cache: Cache, staged: Sequence[Entry], work: Path) -> None:
             if not (cache.root / kind / place.name).exists():
                 directory(cache.root / kind)
                 publish(place, cache.root / kind / place.name)
-    for entry in sorted(staged, key=lambda one: one.path.endswith(".raw")):
-        if entry.path.startswith("bases/"):
+    for entry in sorted(staged, key=lambda one: one.path.endswith((".raw", ".img"))):
+        if entry.path.startswith(("bases/", "tools/")):
+            directory((cache.root / entry.path).parent)
             publish(work / entry.path, cache.root / entry.path)

@@ -15,8 +15,10 @@ _WORD = r"[A-Za-z0-9_][A-Za-z0-9._+-]*"
 _HEX = r"[0-9a-f]{64}"
 _KNOWN = re.compile(
     rf"kernel/{_WORD}/vmlinux|kernel/{_WORD}/modules(/{_WORD})+|agent/{_HEX}/agent(\.json)?|bases/{_HEX}\.(raw|json)"
+    rf"|tools/{_HEX}\.(img|json)"
 )
-BASE = re.compile(rf"bases/({_HEX})\.raw")
+NAMED = re.compile(rf"bases/({_HEX})\.raw|tools/({_HEX})\.img")
+"""Files that are named by their own digest."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is in a bundle. *names* maps the names of images to digests of bases."""
+    """What is in a bundle. *names* maps the names of images to digests of bases; *tools* is a digest, or empty."""
 
     kernel: str
     names: Mapping[str, str]
     templates: tuple[BundledTemplate, ...]
     files: tuple[Entry, ...]
+    tools: str = ""
 
 
 def parse(said: Mapping[str, Any]) -> Manifest:
@@ -65,18 +68,26 @@ def parse(said: Mapping[str, Any]) -> Manifest:
     for entry in files:
         if not _KNOWN.fullmatch(entry.path) or not _in_order(entry):
             raise ImageError(f"the bundle has a file that does not belong there: {entry.path[:100]!r}", DAMAGED)
-        named = BASE.fullmatch(entry.path)
-        if named and named[1] != entry.digest:
+        named = digest_in_name(entry.path)
+        if named and named != entry.digest:
             raise ImageError(f"the bundle gives {entry.path} another content than its name says", DAMAGED)
     kernel = str(said["kernel"])
     if f"kernel/{kernel}/vmlinux" not in {entry.path for entry in files}:
         raise ImageError("the bundle has no kernel", DAMAGED)
     names = {str(name): str(known) for name, known in said["names"].items()}
     templates = tuple(BundledTemplate(**one) for one in said["templates"])
+    tools = str(said.get("tools", ""))
     present = {f"bases/{known}.raw" for known in (*names.values(), *(template.digest for template in templates))}
+    present |= {f"tools/{tools}.{kind}" for kind in ("img", "json") if tools}
     if missing := present - {entry.path for entry in files}:
         raise ImageError(f"the bundle names images that it does not hold: {sorted(missing)[0]}", DAMAGED)
-    return Manifest(kernel, names, templates, files)
+    return Manifest(kernel, names, templates, files, tools)
+
+
+def digest_in_name(path: str) -> str:
+    """Return the digest that a file's name says it has; empty when it says none."""
+    named = NAMED.fullmatch(path)
+    return (named[1] or named[2]) if named else ""
 
 
 def _in_order(entry: Entry) -> bool:

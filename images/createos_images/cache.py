@@ -5,6 +5,8 @@
     agent/<digest of the sources>/agent     the guest agent, agent.json beside it
     initramfs/<digest>.img                  named by its own SHA-256, <digest>.json says what is inside
     bases/<digest>.raw                      an immutable ext4 file system, <digest>.json says which and how to run it
+    tools/<digest>.img                      the tools disk of guests that use S3, <digest>.json says what is inside
+    tools/current                           symbolic link to the one that is used
     names.json                              image name → digest of its base
     .locks/                                 one lock file for each thing that can be built
 
@@ -64,6 +66,11 @@ class Cache:
     def bases(self) -> Path:
         """File systems, each named by its digest."""
         return self.root / "bases"
+
+    @property
+    def tools(self) -> Path:
+        """Tools disks, each named by its digest. Saved machines need the one they had: none is removed."""
+        return self.root / "tools"
 
     @property
     def names(self) -> Path:

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from createos_images.command import run
 from createos_images.errors import ImageError
 
 MKE2FS_TIMEOUT_S = 600.0
+MIB = 2**20
 BLOCK = 4096
 GROUP_BYTES = 128 * 2**20
 INODES_PER_GROUP = 8192
@@ -35,11 +37,18 @@ FIXED_TIME = {"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH)
 FILE_SYSTEM_UUID = "c05bc05b-0000-4000-8000-000000000001"
 """The same in each base. A guest finds its root by device, never by UUID."""
 
+FIXED = f"hash_seed={FILE_SYSTEM_UUID},root_owner=0:0"
+"""What mke2fs would else take from chance and from who calls it."""
+
 FEATURES = (
     *("none", "has_journal", "ext_attr", "resize_inode", "dir_index", "filetype", "extent", "64bit", "flex_bg"),
     *("sparse_super", "large_file", "huge_file", "dir_nlink", "extra_isize", "metadata_csum"),
 )
 """Said one by one, so that /etc/mke2fs.conf of the host has no say. All are known to every kernel since 3.18."""
+
+
+SEALED = tuple(name for name in FEATURES if name not in ("has_journal", "resize_inode"))
+"""Those of a file system that nobody writes to."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def make_base(rootfs_tree: Path, out: Path) -> int:
     for attempt in range(ATTEMPTS):
         size = size_for(content, SPARE_SHARE * 2**attempt)
         try:
-            _mke2fs(rootfs_tree, out, size, content)
+            _make_growing(rootfs_tree, out, size, content)
         except ImageError as exc:
             out.unlink(missing_ok=True)
             if "Could not allocate" not in exc.details or attempt == ATTEMPTS - 1:
@@ -69,6 +78,17 @@ def make_base(rootfs_tree: Path, out: Path) -> int:
             break
     _settle_times(out)
     return size
+
+
+def make_sealed(tree: Path, out: Path) -> None:
+    """Write the file system of *tree* to *out*: without a journal, without room, only to be mounted read-only."""
+    content = measure(tree)
+    data = content.blocks * BLOCK * (1 + SPARE_SHARE) + MIB
+    inodes = content.inodes + FIRST_INODE
+    with out.open("wb") as file:
+        file.truncate(math.ceil((data + inodes * 256) / MIB) * MIB)
+    _mke2fs(tree, out, ("-O", ",".join(SEALED), "-E", f"{FIXED},nodiscard", "-N", str(inodes)))
+    _settle_times(out)
 
 
 def measure(tree: Path) -> Content:
@@ -98,24 +118,24 @@ def _blocks(found: os.stat_result) -> int:
     return math.ceil(min(found.st_size, found.st_blocks * 512) / BLOCK) if stat.S_ISREG(found.st_mode) else 1
 
 
-def _mke2fs(tree: Path, out: Path, size: int, content: Content) -> None:
+def _make_growing(tree: Path, out: Path, size: int, content: Content) -> None:
     groups = max(math.ceil(size / GROUP_BYTES), math.ceil(content.inodes * 1.1 / INODES_PER_GROUP))
     extended = (
         f"resize={GROWS_TO_BYTES // BLOCK}",
         "lazy_itable_init=1",
         "assume_storage_prezeroed=1",  # a new sparse file is zero: the guest has nothing to clear in the background
-        f"hash_seed={FILE_SYSTEM_UUID}",
-        "root_owner=0:0",
+        FIXED,
     )
     with out.open("wb") as file:
         file.truncate(size)
-    run(
-        *("mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-I", "256", "-m", "0", "-e", "remount-ro"),
-        *("-O", ",".join(FEATURES), "-E", ",".join(extended), "-J", f"size={JOURNAL_MIB}"),
-        *("-N", str(groups * INODES_PER_GROUP), "-U", FILE_SYSTEM_UUID, "-d", tree, out),
-        timeout_s=MKE2FS_TIMEOUT_S,
-        env={**FIXED_TIME, "MKE2FS_CONFIG": "/dev/null"},
-    )
+    features = ("-O", ",".join(FEATURES), "-E", ",".join(extended), "-J", f"size={JOURNAL_MIB}", "-e", "remount-ro")
+    _mke2fs(tree, out, (*features, "-N", str(groups * INODES_PER_GROUP)))
+
+
+def _mke2fs(tree: Path, out: Path, options: Sequence[str]) -> None:
+    argv: list[str | Path] = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-I", "256", "-m", "0", *options]
+    argv += ["-U", FILE_SYSTEM_UUID, "-d", tree, out]
+    run(*argv, timeout_s=MKE2FS_TIMEOUT_S, env={**FIXED_TIME, "MKE2FS_CONFIG": "/dev/null"})
 
 
 def used_inodes(dumpe2fs: str) -> list[int]:

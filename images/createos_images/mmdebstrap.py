@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from createos_images import debian
@@ -27,11 +28,22 @@ def make_tree(recipe: Recipe, tree: Path, mirror: str | None) -> None:
     Runs in mount and process namespaces of its own, so that nothing started or mounted by a package outlives it.
     mmdebstrap itself keeps packages from starting services.
     """
-    argv: list[str | Path] = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--verbose"]
-    argv += [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
-    argv += [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
-    argv += [f"--aptopt={line}" for line in debian.transport_options()]
-    argv += [recipe.suite, tree, *debian.sources(recipe.suite, mirror)]
+    options = [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
+    _mmdebstrap("minbase", recipe.packages, options, recipe.suite, tree, mirror)
+
+
+def unpack(suite: str, packages: Sequence[str], tree: Path, mirror: str | None) -> None:
+    """Unpack *packages* and all that they depend on into the new directory *tree*; none of their scripts runs."""
+    _mmdebstrap("extract", packages, [], suite, tree, mirror)
+
+
+def _mmdebstrap(
+    variant: str, packages: Sequence[str], options: Sequence[str], suite: str, tree: Path, mirror: str | None
+) -> None:
+    argv: list[str | Path] = ["mmdebstrap", "--mode=root", f"--variant={variant}", "--format=directory", "--verbose"]
+    argv += [f"--include={','.join(packages)}"] if packages else []
+    argv += [*options, *(f"--aptopt={line}" for line in debian.transport_options())]
+    argv += [suite, tree, *debian.sources(suite, mirror)]
     try:
         run_confined(
             *argv,
@@ -39,4 +51,4 @@ def make_tree(recipe: Recipe, tree: Path, mirror: str | None) -> None:
             env={"SOURCE_DATE_EPOCH": str(EPOCH), "DEBIAN_FRONTEND": "noninteractive"},
         )
     except ImageError as exc:
-        raise debian.explained(exc, f"Debian {recipe.suite}") from exc
+        raise debian.explained(exc, f"Debian {suite}") from exc

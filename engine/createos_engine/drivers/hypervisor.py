@@ -122,7 +122,7 @@ class Hypervisor(Protocol):
     async def plug_tools(self, name: str, image: Path) -> None:
         """Give a running machine the read-only tools disk (PROTOCOL.md, `mount`); one that it has already is fine.
 
-        Many machines may have the same *image*. A machine that is saved with it needs the file again when it is restored.
+        Many machines may have the same *image*. One that is saved with it needs the file again when it is restored.
         """
 
     async def running(self) -> dict[str, str]:

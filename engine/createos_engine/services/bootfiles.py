@@ -11,6 +11,7 @@ from createos_images.errors import ImageError
 from createos_images.initramfs import build_initramfs
 from createos_images.kernel import find_kernel
 from createos_images.progress import silent
+from createos_images.tools import find_tools
 
 from createos_engine.drivers.libvirt.domain_xml import DEFAULT_CMDLINE
 from createos_engine.drivers.libvirt.probe import ProbeGuest, probe_accelerator
@@ -22,6 +23,7 @@ from createos_engine.settings import Settings
 async def find_boot_files(settings: Settings, probe_cache: Path) -> BootFiles:
     """Return what to boot with; probes the accelerator unless that is known. HostFailed says what is missing."""
     guest = await asyncio.to_thread(probe_guest, settings)
+    tools = await asyncio.to_thread(find_tools, Cache(settings.cache_dir))
     found = await probe_accelerator(guest, probe_cache, settings.accelerator)
     return BootFiles(
         kernel=guest.kernel,
@@ -30,6 +32,7 @@ async def find_boot_files(settings: Settings, probe_cache: Path) -> BootFiles:
         accelerator=found.accelerator,
         accelerator_reason=found.reason,
         digests=guest.digests,
+        tools=tools.path if tools else None,
     )
 
 

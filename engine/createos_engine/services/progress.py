@@ -15,7 +15,8 @@ from createos_engine.words import Accelerator
 class BootFiles:
     """What every machine is started with; `accelerator_reason` says in a sentence how the accelerator was chosen.
 
-    `digests` are of kernel and initramfs, which holds the agent.
+    `digests` are of kernel and initramfs, which holds the agent. `tools` is the disk for guests that use S3, if there
+    is one.
     """
 
     kernel: Path
@@ -24,6 +25,7 @@ class BootFiles:
     accelerator: Accelerator
     accelerator_reason: str
     digests: tuple[str, ...] = ()
+    tools: Path | None = None
 
 
 class Progress:

@@ -76,6 +76,8 @@ def _of_cache(cache: images.Cache, paths: Paths, live: Iterable[Sandbox], digest
         holders = tuple(sorted(needed.get(base.stem, ())))
         yield _holding("base image", named.get(base.stem, base.stem[:12]), base, holders)
     yield from (_holding("kernel", each.name, each, ("the next boot",)) for each in _real(cache.kernels))
+    disks = [each for each in _real(cache.tools) if each.suffix == ".img"]
+    yield from (_holding("tools disk", each.stem[:24], each, ("the next S3 disk",)) for each in disks)
     yield from (_holding("guest agent", each.name[:24], each, ()) for each in _real(cache.agents))
     yield from (_holding("initramfs", each.name[:24], each, ()) for each in _real(cache.initramfs))
     yield from (

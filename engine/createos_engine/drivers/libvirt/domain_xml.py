@@ -108,7 +108,7 @@ def interface_xml(mac: str, tap: str) -> str:
 
 
 def tools_disk_xml(image: Path, serial: str) -> str:
-    """Return a read-only disk by itself, as libvirt plugs it. Its file is shared, so libvirt must not change its owner."""
+    """Return a read-only disk by itself, as libvirt plugs it. Its file is shared: libvirt must not change its owner."""
     disk = ET.Element("disk", type="file", device="disk")
     ET.SubElement(disk, "driver", name="qemu", type="raw")
     source = ET.SubElement(disk, "source", file=str(image))
