@@ -21,6 +21,7 @@ import (
 	"createos.local/agent/internal/identity"
 	"createos.local/agent/internal/launch"
 	"createos.local/agent/internal/measure"
+	"createos.local/agent/internal/mounts"
 	"createos.local/agent/internal/mux"
 	"createos.local/agent/internal/power"
 	"createos.local/agent/internal/process"
@@ -30,11 +31,6 @@ import (
 	"createos.local/agent/internal/stats"
 	"createos.local/agent/internal/syncs"
 )
-
-// version is set when the agent is built.
-var version = "dev"
-
-const protocolVersion = 1
 
 // sftpFlag makes this program an SFTP server on its standard input and output.
 const sftpFlag = "--sftp"
@@ -126,43 +122,6 @@ func onSignals() {
 	power.Off()
 }
 
-// capabilities has one kind of stream, or a part of one, on each line.
-var capabilities = []string{
-	"exec",
-	"pty",
-	"shell",
-	"process",
-	"configure",
-	"wake",
-	"links",
-	"stats",
-	"ping",
-	"shutdown",
-	"sftp",
-	"sync",
-	"dial",
-	"files",
-	"measure",
-	"grow",
-	"settle",
-	"events",
-}
-
-func ready(failure string, begun time.Time) []byte {
-	state := map[string]string{"state": "ready"}
-	if failure != "" {
-		state = map[string]string{"state": "failed", "reason": failure}
-	}
-	text, _ := json.Marshal(map[string]any{
-		"version":      protocolVersion,
-		"agent":        version,
-		"capabilities": capabilities,
-		"boot":         state,
-		"boot_ms":      time.Since(begun).Milliseconds(),
-	})
-	return text
-}
-
 // place says where the agent runs; on a host it must not change the machine.
 type place int
 
@@ -180,6 +139,7 @@ func handler(reaper *reap.Reaper, door *self.Door, where place, idle func()) mux
 		processes.Cgroups = "/sys/fs/cgroup/createos"
 	}
 	trees := &syncs.Server{}
+	disks := &mounts.Server{System: mounts.Guest(), Reaper: reaper, Idle: idle}
 	return func(stream *mux.Stream) {
 		var request struct {
 			Kind   string `json:"kind"`
@@ -226,6 +186,8 @@ func handler(reaper *reap.Reaper, door *self.Door, where place, idle func()) mux
 			configure(stream, identity.Connect)
 		case request.Kind == "shutdown" && where == guest:
 			shutdown(stream, request.Action)
+		case disks.Handler(request.Kind) != nil && where == guest:
+			disks.Handler(request.Kind)(stream)
 		default:
 			stream.Fail("bad_request", fmt.Sprintf("unknown kind %q", request.Kind))
 		}

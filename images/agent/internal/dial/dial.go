@@ -42,6 +42,11 @@ func Serve(stream *mux.Stream) {
 		stream.Fail(code(err), err.Error())
 		return
 	}
+	Carry(stream, connection)
+}
+
+// Carry makes a stream of a connection: its peer's address, then bytes both ways to the end of both. It closes the connection.
+func Carry(stream *mux.Stream, connection *net.TCPConn) {
 	defer connection.Close()
 	said, _ := json.Marshal(map[string]string{"remote": connection.RemoteAddr().String()})
 	if stream.Send(head, said) {
