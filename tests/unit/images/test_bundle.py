@@ -17,6 +17,7 @@ from createos_images.cache import Cache, name_base, names
 from createos_images.errors import ImageError
 from createos_images.kernel import find_kernel
 from createos_images.progress import silent
+from createos_images.tools import find_tools, make_current
 
 MIB = 2**20
 Change = Callable[[dict[str, Any]], object]
@@ -62,6 +63,16 @@ def bundle(cache: Cache, template: BundledTemplate, tmp_path: Path) -> Path:
     return tmp_path / "a.bundle"
 
 
+def add_tools(cache: Cache) -> str:
+    """Put a tools disk into a cache."""
+    cache.tools.mkdir()
+    known = digest.of_text("tools")
+    (cache.tools / f"{known}.img").write_text("tools")
+    (cache.tools / f"{known}.json").write_text(json.dumps({"recipe": "made of this"}))
+    make_current(cache, known)
+    return known
+
+
 @pytest.fixture
 def other(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "other")
@@ -79,6 +90,26 @@ def test_everything_arrives_on_the_other_host(
     assert names(other) == names(cache)
     assert manifest.templates == (template,)
     assert digest.of_file(other.bases / f"{template.digest}.raw") == template.digest
+
+
+def test_the_tools_disk_goes_along(cache: Cache, other: Cache, tmp_path: Path) -> None:
+    known = add_tools(cache)
+    export_bundle(cache, tmp_path / "b", [], silent)
+    import_bundle(other, tmp_path / "b", silent)
+
+    found = find_tools(other)
+    assert found is not None
+    assert (found.digest, found.recipe, found.path.read_text()) == (known, "made of this", "tools")
+
+
+def test_a_bundle_without_a_tools_disk_leaves_the_one_that_is_there(other: Cache, bundle: Path) -> None:
+    other.root.mkdir()
+    known = add_tools(other)
+    import_bundle(other, bundle, silent)
+
+    found = find_tools(other)
+    assert found is not None
+    assert found.digest == known
 
 
 def test_holes_are_neither_written_nor_lost(other: Cache, bundle: Path, template: BundledTemplate) -> None:
@@ -137,6 +168,8 @@ HOSTILE: dict[str, Change] = {
     "an absolute path": set_path("/etc/passwd"),
     "a path with dots inside": set_path("kernel/6.1/modules/../../../x"),
     "another place of the cache": set_path("names.json"),
+    "a place among the tools disks": set_path("tools/current"),
+    "a tools disk that is not in it": lambda said: said.update(tools="ab" * 32),
     "a base under another digest": lambda said: next(
         one for one in said["files"] if one["path"].endswith(".raw")
     ).update(digest="0" * 64),

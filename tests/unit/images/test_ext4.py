@@ -65,6 +65,20 @@ def test_the_same_tree_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
     assert build("second.raw") == first
 
 
+def test_a_sealed_file_system_is_sound_and_as_small_as_its_content(tree: Path, tmp_path: Path) -> None:
+    image = tmp_path / "sealed.img"
+    (tree / "library").write_bytes(b"x" * 20 * MIB)
+
+    ext4.make_sealed(tree, image)
+
+    assert e2fsck(image) == 0
+    assert 20 * MIB < image.stat().st_size < 24 * MIB
+    assert (
+        "has_journal"
+        not in subprocess.run(["/sbin/dumpe2fs", "-h", image], capture_output=True, text=True, check=True).stdout
+    )
+
+
 def test_a_guest_can_grow_it_to_a_tebibyte(tree: Path, tmp_path: Path) -> None:
     image = tmp_path / "base.raw"
     ext4.make_base(tree, image)

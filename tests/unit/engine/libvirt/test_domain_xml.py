@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from createos_engine.drivers.hypervisor import Machine
-from createos_engine.drivers.libvirt.domain_xml import DEFAULT_CMDLINE, NAMESPACE, render
+from createos_engine.drivers.libvirt.domain_xml import DEFAULT_CMDLINE, NAMESPACE, has_disk, render, tools_disk_xml
 from createos_engine.words import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +73,23 @@ def test_every_domain_says_whose_it_is() -> None:
 
     assert tag is not None
     assert (tag.get("instance"), tag.get("id")) == (MACHINE.instance, MACHINE.sandbox_id)
+
+
+def test_the_tools_disk_is_read_only_and_keeps_its_owner() -> None:
+    disk = ET.fromstring(tools_disk_xml(Path("/cache/tools/ab.img"), "createos-tools"))
+
+    label = disk.find("./source/seclabel")
+    assert disk.find("./readonly") is not None
+    assert label is not None
+    assert label.attrib == {"model": "dac", "relabel": "no"}
+
+
+def test_a_disk_is_known_by_its_serial() -> None:
+    domain = ET.fromstring(render(MACHINE, QEMU))
+    before = has_disk(ET.tostring(domain, encoding="unicode"), "createos-tools")
+    devices = domain.find("devices")
+    assert devices is not None
+    devices.append(ET.fromstring(tools_disk_xml(Path("/cache/tools/ab.img"), "createos-tools")))
+
+    assert not before
+    assert has_disk(ET.tostring(domain, encoding="unicode"), "createos-tools")

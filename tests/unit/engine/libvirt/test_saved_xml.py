@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from createos_engine.drivers.hypervisor import Machine, UnusableImage
-from createos_engine.drivers.libvirt.domain_xml import render
+from createos_engine.drivers.libvirt.domain_xml import render, tools_disk_xml
 from createos_engine.drivers.libvirt.saved_xml import redirect
 from createos_engine.words import Accelerator
 
@@ -66,3 +66,10 @@ def test_it_is_what_a_new_machine_of_that_kind_would_have() -> None:
 def test_an_xml_that_is_not_ours_is_refused(damage: str) -> None:
     with pytest.raises(UnusableImage, match="XML in its header"):
         redirect(damage, CHILD)
+
+
+def test_the_tools_disk_stays_the_file_that_it_was() -> None:
+    plugged = tools_disk_xml(Path("/cache/tools/ab.img"), "createos-tools")
+    saved = SAVED.replace("</devices>", f"{plugged}</devices>")
+
+    assert 'file="/cache/tools/ab.img"' in redirect(saved, CHILD)
