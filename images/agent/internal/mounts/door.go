@@ -3,7 +3,11 @@ package mounts
 import (
 	"net"
 	"sync"
+	"syscall"
 )
+
+// What the kernel says of a connection whose peer has closed it (include/net/tcp_states.h).
+const closeWait = 8
 
 // door is where the s3fs of a mount asks its host: connections wait in the kernel until the host takes one.
 type door struct {
@@ -46,4 +50,19 @@ func (d *door) close() {
 		close(d.closed)
 		_ = d.listener.Close()
 	})
+}
+
+// abandoned tells whether s3fs has given a connection up, which it does with all of it at once. What it had asked there may be long out of
+// date: a write that came through now could undo a later one.
+func abandoned(connection *net.TCPConn) bool {
+	raw, err := connection.SyscallConn()
+	if err != nil {
+		return true
+	}
+	state := 0
+	err = raw.Control(func(fd uintptr) {
+		state, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_INFO)
+	})
+	// The state is the first byte of what the kernel tells.
+	return err != nil || state&0xff == closeWait
 }

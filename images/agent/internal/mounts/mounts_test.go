@@ -21,11 +21,12 @@ import (
 // name of its bucket.
 const fakeProgram = `#!/bin/sh
 root=%s
-printf '%%s\n' "$@" > "$root/argv"
 env > "$root/environment"
 : > "$root/sys/fs/fuse/connections/45/abort"
 keys=$(printf '%%s' "${11}" | tr , '\n' | sed -n 's/^passwd_file=//p')
 cp -p "$keys" "$root/keys"
+printf '%%s\n' "$@" > "$root/argv.new"
+mv "$root/argv.new" "$root/argv"
 case $7 in
 bad-keys)
 	echo '2026-01-01T00:00:00.000Z [INF] s3fs version 1.90: s3fs -f'
@@ -55,6 +56,8 @@ type lab struct {
 	synced   []descriptor
 	// hang is what a clean unmount waits for.
 	hang chan struct{}
+	// over is set when the directory goes.
+	over bool
 }
 
 func newLab(t *testing.T) *lab {
@@ -84,11 +87,19 @@ func newLab(t *testing.T) *lab {
 		},
 	}}
 	t.Cleanup(func() {
+		l.set(func() { l.busy = false })
 		for _, m := range l.all() {
-			_, _ = l.unmount(m.id, true, time.Now())
+			_, _ = l.unmount(m.id, true, time.Now().Add(time.Minute))
 		}
+		l.set(func() { l.over = true })
 	})
 	return l
+}
+
+func (l *lab) set(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change()
 }
 
 func (l *lab) path(name string) string { return filepath.Join(l.root, name) }
@@ -120,6 +131,11 @@ func (l *lab) unmountCall(target string, flags int) error {
 	}
 	if hang != nil && !detached {
 		<-hang
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return syscall.EINVAL
 	}
 	line := regexp.MustCompile(`(?m)^.* ` + regexp.QuoteMeta(strings.TrimPrefix(target, l.root)) + ` .*\n`)
 	l.write("proc/self/mountinfo", line.ReplaceAllString(l.read("proc/self/mountinfo"), ""))
@@ -294,17 +310,24 @@ func TestOnePathHasOneDisk(t *testing.T) {
 	}
 }
 
+// dial connects as s3fs does and says something.
+func (l *lab) dial(text string) net.Conn {
+	l.t.Helper()
+	url := regexp.MustCompile(`url=http://([^,]+)`).FindStringSubmatch(l.read("argv"))
+	connection, err := net.Dial("tcp", url[1])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { connection.Close() })
+	_, _ = connection.Write([]byte(text))
+	return connection
+}
+
 func TestAConnectionOfS3fsIsTakenByAccept(t *testing.T) {
 	l := newLab(t)
 	h := muxtest.Open(t, l.Accept, map[string]any{"id": "m1"})
 	l.mounted(nil)
-	url := regexp.MustCompile(`url=http://([^,]+)`).FindStringSubmatch(l.read("argv"))
-	connection, err := net.Dial("tcp", url[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer connection.Close()
-	_, _ = connection.Write([]byte("GET"))
+	connection := l.dial("GET")
 	h.Until(func() bool { return h.Closed[2] && string(h.Out[1]) == "GET" })
 	h.Input("200", true)
 	over := finishing(h)
@@ -315,6 +338,18 @@ func TestAConnectionOfS3fsIsTakenByAccept(t *testing.T) {
 	connection.Close()
 	if <-over; h.Code != "" {
 		t.Fatal(h.Code, h.Message)
+	}
+}
+
+func TestWhatS3fsHasGivenUpIsNotPassedOn(t *testing.T) {
+	l := newLab(t)
+	l.mounted(nil)
+	l.dial("PUT old").Close()
+	l.dial("PUT new")
+	h := muxtest.Open(t, l.Accept, map[string]any{"id": "m1"})
+	h.Until(func() bool { return len(h.Out[1]) >= len("PUT new") })
+	if got := string(h.Out[1]); got != "PUT new" {
+		t.Fatal(got)
 	}
 }
 
@@ -366,7 +401,7 @@ func TestWhatNobodyUsesIsUnmountedCleanly(t *testing.T) {
 func TestABusyMountStaysUnlessForced(t *testing.T) {
 	l := newLab(t)
 	l.mounted(nil)
-	l.busy = true
+	l.set(func() { l.busy = true })
 	if got := l.unmountResult(map[string]any{"id": "m1", "deadline_ms": 60000}); got != "busy" {
 		t.Fatal(got)
 	}
@@ -392,7 +427,7 @@ func TestAnS3fsThatStaysIsKilled(t *testing.T) {
 func TestAnUnmountThatHangsIsNeverTriedTwice(t *testing.T) {
 	l := newLab(t)
 	l.mounted(nil)
-	l.hang = make(chan struct{})
+	l.set(func() { l.hang = make(chan struct{}) })
 	for range 2 {
 		if got := l.unmountResult(map[string]any{"id": "m1", "deadline_ms": 100}); got != "timeout" {
 			t.Fatal(got)
@@ -450,7 +485,7 @@ func TestHoldUnmountsWhatNobodyUses(t *testing.T) {
 func TestHoldWritesOutWhatIsOpen(t *testing.T) {
 	l := newLab(t)
 	l.mounted(nil)
-	l.busy = true
+	l.set(func() { l.busy = true })
 	l.write("proc/77/mountinfo", "91 1 0:45 / /elsewhere rw - fuse.s3fs s3fs rw\n92 1 8:1 / / rw - ext4 /dev/vda rw\n")
 	l.write("proc/77/fdinfo/3", "pos:\t0\nflags:\t0100001\nmnt_id:\t91\n")
 	l.write("proc/77/fdinfo/4", "pos:\t0\nflags:\t0100000\nmnt_id:\t91\n")

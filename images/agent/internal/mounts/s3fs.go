@@ -36,6 +36,8 @@ func options(w Wanted, url, keys, scratch, mimeTypes string) []string {
 		"allow_other", "umask=0000", "nosuid", "nodev",
 		// Other writers of the bucket are seen after so many seconds.
 		"stat_cache_expire=5",
+		// Else it tries keys that were refused once more with the older signature.
+		"sigv4",
 		"connect_timeout=4", "readwrite_timeout=20", "retries=2",
 		// A guest has one or two CPUs, and each request is a connection that the host carries.
 		"parallel_count=2", "multireq_max=6",

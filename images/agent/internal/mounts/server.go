@@ -155,13 +155,20 @@ func (s *Server) Accept(stream *mux.Stream) {
 		stream.Fail("no_mount", "there is no such mount")
 		return
 	}
-	select {
-	case connection := <-m.door.connections:
-		dial.Carry(stream, connection)
-	case <-m.door.closed:
-		stream.Fail("no_mount", "the mount is gone")
-	case <-stream.Cancelled:
-		stream.Fail("cancelled", "the host has cancelled it")
+	for {
+		select {
+		case connection := <-m.door.connections:
+			if abandoned(connection) {
+				_ = connection.Close()
+				continue
+			}
+			dial.Carry(stream, connection)
+		case <-m.door.closed:
+			stream.Fail("no_mount", "the mount is gone")
+		case <-stream.Cancelled:
+			stream.Fail("cancelled", "the host has cancelled it")
+		}
+		return
 	}
 }
 
