@@ -13,8 +13,8 @@ import (
 const (
 	noFollow = 8
 
-	// What a forced end takes beyond its deadline, in all less than 2 s.
-	turnWait   = 400 * time.Millisecond
+	// What a forced end takes beyond its deadline: the first when something else holds the mount up, else the others.
+	turnWait   = 1500 * time.Millisecond
 	detachWait = 200 * time.Millisecond
 	abortWait  = 800 * time.Millisecond
 	killWait   = 400 * time.Millisecond
@@ -69,6 +69,9 @@ func (s *Server) unmount(id string, force bool, end time.Time) (how, error) {
 			return "", errTimeout
 		}
 		m.abandon()
+		if seen := m.seen.Load(); seen != nil {
+			s.abort(seen.device)
+		}
 		if !m.take(time.Now().Add(turnWait), nil) {
 			return "", errTimeout
 		}
