@@ -71,7 +71,8 @@ func TestAnUnmountThatHangsIsNeverTriedTwice(t *testing.T) {
 		t.Fatal(tries)
 	}
 	close(l.hang)
-	if got := l.unmountResult(map[string]any{"id": "m1", "deadline_ms": 60000}); got != `{"how":"clean"}` {
+	// It may have come to its end before it is asked for again.
+	if got := l.unmountResult(map[string]any{"id": "m1", "deadline_ms": 60000}); got != `{"how":"clean"}` && got != `{"how":"gone"}` {
 		t.Fatal(got)
 	}
 }
