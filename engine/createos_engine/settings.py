@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     ingress_https_port: int = Field(8443, ge=-1, le=65535, description="0 takes a free one, -1 is no https")
     ingress_http_port: int = Field(8480, ge=-1, le=65535, description="0 takes a free one, -1 is no http")
     ingress_resumes: bool = Field(False, description="a visit resumes a sandbox that was paused for being idle")
+    disk_keys: Literal["relay", "guest"] = Field(
+        "relay", description="who has the keys of S3 disks: the engine, which signs for the guest, or the guest itself"
+    )
     bandwidth_quota_mib: int = Field(0, ge=0, description="what a new sandbox may send out; 0 is as much as it likes")
 
     default_rootfs: str = Field("devbox:1", description="image of a create that names none")

@@ -8,27 +8,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
-from ipaddress import ip_address, ip_network
 
-from createos_netconfig.addresses import Pool
 from createos_netconfig.bridge_firewall import BridgeFirewall
 from createos_netconfig.bridges import Bridges
-from createos_netconfig.closed import Closed
-from createos_netconfig.firewall import Firewall
 from createos_netconfig.gateway import Gateway
 from createos_netconfig.links import Links
 from createos_netconfig.names import Instance
 from createos_netconfig.nft import Nft
-from createos_netconfig.resolvers import host_resolvers
 from createos_netconfig.rules import Address
-from createos_netconfig.ruleset import Policy
 from createos_netconfig.segments import SegmentPool
 
 from createos_engine.api.ports import Services
 from createos_engine.drivers.disk import Disks
 from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.domains import LibvirtHypervisor
-from createos_engine.errors import Invalid
 from createos_engine.gateway.server import GatewayServer
 from createos_engine.paths import Paths
 from createos_engine.services.access_tokens import AccessTokens
@@ -90,9 +83,10 @@ from createos_engine.store.resizes import ResizeStore
 from createos_engine.store.sandboxes import SandboxStore
 from createos_engine.store.ssh_keys import SshKeyStore
 from createos_engine.traffic import UNMETERED
-from createos_engine.wiring_disks import make_disks
+from createos_engine.wiring_disks import endpoint_rules, make_disks
 from createos_engine.wiring_goldens import make_starts
 from createos_engine.wiring_images import make_templates
+from createos_engine.wiring_network import make_firewall
 from createos_engine.words import State
 
 _MIB = 2**20
@@ -150,11 +144,12 @@ async def open_engine(
         agents = Agents(paths)
         closing.push_async_callback(agents.close)
         closing.push_async_callback(background.close)
-        pool, firewall, gateway, closed = _firewall(settings, instance)
+        pool, firewall, gateway, closed = make_firewall(settings, instance)
         closing.push_async_callback(gateway.close)
         quota = settings.bandwidth_quota_mib * _MIB or UNMETERED
         rules, bandwidth = EgressStore(database), BandwidthStore(database, quota_bytes=quota)
-        network = Network(instance, pool, links, firewall, gateway, Allowances(rules, bandwidth))
+        allowances = Allowances(rules, bandwidth, endpoint_rules(database, settings))
+        network = Network(instance, pool, links, firewall, gateway, allowances)
         yield _assemble(
             settings,
             paths,
@@ -212,16 +207,22 @@ def _assemble(
     builds, starts = make_starts(
         database, store, machines, network, snapshots, layers, remains, background, paths, settings, steps
     )
-    sandboxes = Sandboxes(
-        store, machines, network, drafts, networks, locks, background, progress, settings, snapshots, remains, starts
+    s3 = make_disks(
+        *(database, store, hypervisor, network, locks, background, progress, paths, settings, instance.id),
     )
-    pauses = Pauses(store, machines, network, snapshots, layers, locks, background, progress, settings, steps)
+    agents.on_connected(s3.mounts.connected)
+    sandboxes = Sandboxes(
+        *(store, machines, network, drafts, networks, s3.attachments, locks, background, progress, settings),
+        *(snapshots, remains, starts),
+    )
+    pauses = Pauses(
+        *(store, machines, s3.mounts, network, snapshots, layers, locks, background, progress, settings, steps)
+    )
     resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
     wakes = Wakes(store, resumes.begin, deadline_s=settings.boot_deadline_s)
     ingress = Ingress(store, guests, wakes.woken, settings, paths.ingress)
     forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, steps)
     agents.on_connected(SelfRequests(store, sandboxes, pauses, background).connected)
-    s3_disks, attachments = make_disks(paths, database, store)
     accounts, bandwidth = Accounts(AccountStore(database)), Bandwidths(outside.bandwidth, store, network, locks)
     resizes = Resizes(ResizeStore(database), store, hypervisor, machines, agents, locks, settings)
     ssh = SshAccess(store, SshKeyStore(database), guests, record=machines.record)
@@ -251,11 +252,11 @@ def _assemble(
             tunnels=Tunnels(guests),
             syncs=Syncs(guests),
             networks=networks,
-            disks=s3_disks,
-            attachments=attachments,
             ingress=ingress,
             egress=Egress(outside.rules, store, network, machines, locks, outside.closed),
             bandwidth=bandwidth,
+            disks=s3.disks,
+            attachments=s3.attachments,
             access_tokens=AccessTokens(AccessTokenStore(database), store),
             ssh=ssh,
             region=settings.region,
@@ -284,15 +285,3 @@ def _assemble(
         progress=progress,
         gateway=ssh_server,
     )
-
-
-def _firewall(settings: Settings, instance: Instance) -> tuple[Pool, Firewall, Gateway, Closed]:
-    try:
-        resolvers = tuple(map(ip_address, settings.resolvers)) or host_resolvers()
-        policy = Policy(tuple(map(ip_network, settings.allow_private)))
-    except ValueError as exc:
-        raise Invalid(f"a setting is wrong: {exc}", hint="correct resolvers or allow_private") from exc
-    pool = Pool(settings.subnet_v4, settings.subnet_v6)
-    firewall = Firewall(instance, pool, policy, Nft())
-    closed = Closed(pool, policy.allow_private)
-    return pool, firewall, Gateway(firewall, closed, resolvers), closed

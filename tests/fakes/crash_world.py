@@ -44,6 +44,7 @@ from createos_engine.words import NewSandbox, Sandbox, State, User
 from tests.fakes.lasting_host import INSTANCE, LastingAgents, LastingHypervisor, LastingIdentities, LastingNetwork
 from tests.fakes.machines import FILES
 from tests.fakes.moments import HostState, Moments
+from tests.fakes.no_disks import NoDisks
 from tests.fakes.qcow2_files import FakeDisks, write
 from tests.fakes.rows import sandbox
 
@@ -179,12 +180,14 @@ class CrashWorld:
             *(self._database, store, machines, network, snapshots, layers, remains, self.background),
             *(paths, settings, moments),
         )
+        disks_of_nobody = cast("Any", NoDisks())
         self.sandboxes = Sandboxes(
-            *(store, machines, network, drafts, networks, locks, self.background, progress, settings, snapshots),
-            *(remains, starts),
+            *(store, machines, network, drafts, networks, disks_of_nobody, locks, self.background, progress, settings),
+            *(snapshots, remains, starts),
         )
         self.pauses = Pauses(
-            *(store, machines, network, snapshots, layers, locks, self.background, progress, settings, moments)
+            *(store, machines, disks_of_nobody, network, snapshots, layers, locks, self.background, progress),
+            *(settings, moments),
         )
         self.resumes = Resumes(
             *(store, machines, snapshots, layers, remains, locks, self.background, progress, settings, moments)

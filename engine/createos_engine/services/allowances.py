@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from createos_netconfig.rules import OPEN, Rules, parse
 
 from createos_engine.errors import NotFound
@@ -13,14 +15,18 @@ from createos_engine.traffic import UNMETERED
 class Allowances:
     """Read and kept up to date by whoever opens and closes links."""
 
-    def __init__(self, egress: EgressStore, bandwidth: BandwidthStore) -> None:
+    def __init__(
+        self, egress: EgressStore, bandwidth: BandwidthStore, endpoints: Callable[[str], Sequence[str]]
+    ) -> None:
+        """*endpoints* returns the rules that a sandbox's own disks need, whatever its other rules are."""
+        self._endpoints = endpoints
         self._egress = egress
         self._bandwidth = bandwidth
 
     def rules(self, slot: int) -> Rules:
         """Return the rules of the sandbox that has a slot; NotFound when none has: no link is opened then."""
-        _, texts = self._egress.of_slot(slot)
-        return parse(texts) if texts else OPEN
+        sandbox_id, texts = self._egress.of_slot(slot)
+        return parse([*texts, *self._endpoints(sandbox_id)]) if texts else OPEN
 
     def remaining_bytes(self, slot: int) -> int | None:
         """Return what the sandbox may still send out, None for as much as it likes."""

@@ -110,10 +110,7 @@ def _disk_mib(wanted: int, default: int, base: Base) -> int:
 
 def _refuse_what_is_not_offered(wanted: NewSandbox) -> None:
     """Refuse rather than ignore: a sandbox that lacks what was asked for would be a broken promise."""
-    asked = {
-        "disks": bool(wanted.disks),
-        "node_selector": bool(wanted.node_selector),
-    }
-    for field, is_asked in asked.items():
-        if is_asked:
-            raise Invalid(f"this server does not offer {field} yet", hint="leave it out", field=field)
+    if wanted.node_selector:
+        raise Invalid(
+            "this server does not offer node_selector: it is one host", hint="leave it out", field="node_selector"
+        )

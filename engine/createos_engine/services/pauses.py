@@ -15,6 +15,7 @@ from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.losses import RECONNECT_DEADLINE_S
 from createos_engine.services.machines import Machines
 from createos_engine.services.manifests import Origin
+from createos_engine.services.mounts import Mounts
 from createos_engine.services.network import Network
 from createos_engine.services.progress import Progress
 from createos_engine.services.snapshots import Snapshots
@@ -33,6 +34,7 @@ class Pauses:
         self,
         store: SandboxStore,
         machines: Machines,
+        mounts: Mounts,
         network: Network,
         snapshots: Snapshots,
         layers: Layers,
@@ -44,6 +46,7 @@ class Pauses:
     ) -> None:
         self._store = store
         self._machines = machines
+        self._mounts = mounts
         self._network = network
         self._snapshots = snapshots
         self._layers = layers
@@ -80,6 +83,7 @@ class Pauses:
             try:
                 to = self._snapshots.begin(sandbox.id, sandbox.mem_mib)
                 self._steps.reach(Step.PAUSE_PREPARED)
+                await self._mounts.hold(sandbox.id)
                 await self._machines.save(sandbox.id, to)
             except EngineError as exc:
                 hint = "remove sandboxes, or see createosd df and createosd prune, and pause it again"

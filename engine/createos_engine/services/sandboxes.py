@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
 import structlog
 
+from createos_engine.disk_words import Attachment
 from createos_engine.errors import Conflict, EngineError
 from createos_engine.lifecycle import TERMINAL
 from createos_engine.network_words import PrivateNetwork
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
+from createos_engine.services.attachments import Attachments
 from createos_engine.services.background import Background
 from createos_engine.services.drafts import Drafts
 from createos_engine.services.locks import SandboxLocks
@@ -33,6 +35,15 @@ from createos_engine.words import Counts, NewSandbox, Page, Sandbox, SandboxChan
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class _Belongings:
+    """What a new sandbox begins with besides its machine, and whether that boots whatever there is."""
+
+    networks: Sequence[PrivateNetwork]
+    disks: Sequence[Attachment]
+    cold: bool
+
+
 class Sandboxes:
     """The life of sandboxes."""
 
@@ -43,6 +54,7 @@ class Sandboxes:
         network: Network,
         drafts: Drafts,
         networks: Networks,
+        attachments: Attachments,
         locks: SandboxLocks,
         background: Background,
         progress: Progress,
@@ -56,6 +68,7 @@ class Sandboxes:
         self._network = network
         self._drafts = drafts
         self._networks = networks
+        self._attachments = attachments
         self._locks = locks
         self._background = background
         self._progress = progress
@@ -75,9 +88,10 @@ class Sandboxes:
         """
         files = self._progress.require_ready()
         draft, base = self._drafts.draft(user, wanted)
-        joined = self._networks.wanted(user, wanted.networks)
+        networks, disks = self._networks.wanted(user, wanted.networks), self._attachments.wanted(user, wanted.disks)
+        own = _Belongings(networks, disks, wanted.cold)
         # A caller who goes away between the row and the work would leave a row that nobody works on.
-        begun = self._background.start(f"admit {draft.id}", self._begin(draft, base.path, files, joined, wanted.cold))
+        begun = self._background.start(f"admit {draft.id}", self._begin(draft, base.path, files, own))
         task = await asyncio.shield(begun)
         try:
             return await asyncio.shield(task)
@@ -87,9 +101,7 @@ class Sandboxes:
                 raise Conflict(f"sandbox is {state}", hint="it was removed meanwhile") from None
             raise
 
-    async def _begin(
-        self, draft: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork], cold: bool
-    ) -> asyncio.Task[Sandbox]:
+    async def _begin(self, draft: Sandbox, base: Path, files: BootFiles, own: _Belongings) -> asyncio.Task[Sandbox]:
         """Commit the row and start the work."""
         with self._locks.beginning(draft.id) as work:
             async with self._admission:
@@ -97,7 +109,7 @@ class Sandboxes:
                 row = await self._store.insert(
                     draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
                 )
-            task = self._background.start(f"create {row.id}", self._bring_up(row, base, files, joined, cold))
+            task = self._background.start(f"create {row.id}", self._bring_up(row, base, files, own))
             work.append(task)
         self._creating[row.id] = task
         task.add_done_callback(lambda _: self._creating.pop(row.id, None))
@@ -156,15 +168,14 @@ class Sandboxes:
         require_memory(draft.mem_mib, promised_mib=promised, reserve_mib=reserve, available_mib=available_memory_mib())
         require_space(self._settings.state_dir, self._settings.disk_reserve_mib)
 
-    async def _bring_up(
-        self, row: Sandbox, base: Path, files: BootFiles, joined: Sequence[PrivateNetwork], cold: bool
-    ) -> Sandbox:
+    async def _bring_up(self, row: Sandbox, base: Path, files: BootFiles, own: _Belongings) -> Sandbox:
         begun = perf_counter()
         async with self._locks.hold(row.id):
             try:
-                await self._networks.join(row, joined)
+                await self._networks.join(row, own.networks)
+                await self._attachments.join(row, own.disks)
                 async with self._boots:
-                    await self._starts.start(row, base, files, cold=cold)
+                    await self._starts.start(row, base, files, cold=own.cold)
             except EngineError as exc:
                 await self._give_up(row, exc.reason)
                 raise

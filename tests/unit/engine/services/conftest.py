@@ -37,6 +37,7 @@ from createos_netconfig.names import Instance
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.machines import FILES, FakeMachines
 from tests.fakes.members import FakeMembers
+from tests.fakes.no_disks import NoDisks
 from tests.fakes.rows import sandbox
 
 
@@ -119,6 +120,7 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
         network,
         cast("Any", _Drafts()),
         networks,
+        cast("Any", NoDisks()),
         locks,
         background,
         progress,

@@ -13,7 +13,7 @@ from createos_engine.services.exec import environment
 from createos_engine.services.images import Images
 from createos_engine.store.database import Database
 from createos_engine.store.sandboxes import SandboxStore
-from createos_engine.words import ImageConfig, NewSandbox, State, User, WantedDisk
+from createos_engine.words import ImageConfig, NewSandbox, State, User
 from createos_images.builder import Base
 from createos_images.recipe import ImageConfig as BaseConfig
 
@@ -72,8 +72,7 @@ def test_a_bare_wish_gets_every_default(drafts: Drafts) -> None:
         ({"region": "mars"}, "region", "this server is local"),
         ({"host_id": "host-b"}, "host_id", "this host is host-a"),
         ({"egress": ("https://example.org",)}, "egress", "names a protocol"),
-        ({"disks": (WantedDisk("data", "/mnt"),)}, "disks", "does not offer disks yet"),
-        ({"node_selector": {"a": "b"}}, "node_selector", "does not offer node_selector yet"),
+        ({"node_selector": {"a": "b"}}, "node_selector", "does not offer node_selector"),
     ],
 )
 def test_what_cannot_be_had_is_said_with_its_field(

@@ -1,0 +1,203 @@
+"""S3 disks in real guests: mounted without keys, written to, shared, and cut off when they must be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.host.s3server import OWNER, READER, S3Server
+from tests.vm.engine import Box, LiveEngine, wait_for
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def data(engine: LiveEngine, s3: S3Server) -> Iterator[dict[str, Any]]:
+    """A registered disk over a bucket of its own."""
+    yield register(engine, s3, "data")
+    engine.call("DELETE", "/v1/disks/data")
+
+
+def register(engine: LiveEngine, s3: S3Server, name: str) -> dict[str, Any]:
+    bucket = s3.bucket(name)
+    config = {"bucket": bucket.bucket, "endpoint": bucket.endpoint, "region": bucket.region, "use_path_style": True}
+    credentials = {"access_key": OWNER.access_key, "secret_key": OWNER.secret_key}
+    row: dict[str, Any] = engine.call(
+        "POST", "/v1/disks", {"name": name, "kind": "s3", "config": config, "credentials": credentials}
+    )
+    return row
+
+
+def attach(box: Box, disk: str, path: str, sub_path: str = "") -> None:
+    body = {"disk_id": disk, "mount_path": path} | ({"sub_path": sub_path} if sub_path else {})
+    box.engine.call("POST", f"/v1/sandboxes/{box.id}/disks", body)
+
+
+def row_at(box: Box, path: str) -> dict[str, Any]:
+    rows = box.engine.call("GET", f"/v1/sandboxes/{box.id}/disks")["data"]
+    return next((row for row in rows if row["mount_path"] == path), {})
+
+
+def reach(box: Box, path: str, status: str) -> dict[str, Any]:
+    wait_for(
+        lambda: row_at(box, path).get("mount_status") == status, 60, f"{path} is not {status}: {row_at(box, path)}"
+    )
+    return row_at(box, path)
+
+
+def detach(box: Box, disk: str, path: str) -> None:
+    box.engine.call("DELETE", f"/v1/sandboxes/{box.id}/disks/{disk}?mount_path={path}")
+
+
+def test_what_is_written_in_one_sandbox_is_read_in_another_and_by_any_client(
+    engine: LiveEngine, box: Box, s3: S3Server, data: dict[str, Any]
+) -> None:
+    attach(box, "data", "/mnt/data")
+    reach(box, "/mnt/data", "mounted")
+    box.sh("echo from one >/mnt/data/hello && mkdir /mnt/data/sub && echo deep >/mnt/data/sub/file")
+    other = engine.create(disks=[{"disk_id": data["id"], "mount_path": "/data"}])
+    reach(other, "/data", "mounted")
+
+    assert other.sh("cat /data/hello /data/sub/file") == "from one\ndeep\n"
+    assert s3.get("data", "hello") == b"from one\n"
+    s3.put("data", "outside", b"by a client")
+    assert other.sh("cat /data/outside") == "by a client"
+    other.sh("mv /data/hello /data/moved && rm /data/outside && echo more >>/data/sub/file")
+    assert s3.get("data", "sub/file") == b"deep\nmore\n"
+    assert {"moved", "sub/file"} <= set(s3.keys("data"))
+    assert "outside" not in s3.keys("data")
+    detach(box, "data", "/mnt/data")
+    assert box.sh("ls -A /mnt/data; grep -c s3fs /proc/mounts || true") == "0\n"
+    other.destroy()
+
+
+def test_a_folder_is_a_boundary_for_the_guest(box: Box, s3: S3Server, data: dict[str, Any]) -> None:
+    s3.put("data", "above", b"not for you")
+    attach(box, "data", "/mnt/folder", "team/one")
+    reach(box, "/mnt/folder", "mounted")
+    box.sh("echo mine >/mnt/folder/own")
+    port = box.sh("netstat -tln | sed -n 's/.*127.0.0.1:\\([0-9]*\\).*/\\1/p' | grep -v 1029 | head -1").strip()
+    request = "printf %b 'GET {} HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' | nc 127.0.0.1 " + port
+
+    assert "mine" in box.sh(request.format("/data/team/one/own"))
+    for path in ("/data/above", "/data/team/one/../../above", "/data/team/one/%2e%2e/%2e%2e/above", "/shared/", "/"):
+        said = box.sh(request.format(path))
+        assert " 200 " not in said.splitlines()[0], (path, said)
+        assert "not for you" not in said
+    assert s3.get("data", "team/one/own") == b"mine\n"
+    detach(box, "data", "/mnt/folder")
+
+
+def test_the_keys_are_nowhere_in_the_guest_and_in_no_log(
+    engine: LiveEngine, s3: S3Server, data: dict[str, Any]
+) -> None:
+    keeper = engine.create(disks=[{"disk_id": "data", "mount_path": "/data"}])
+    reach(keeper, "/data", "mounted")
+    keeper.sh("echo x >/data/x && cat /data/x")
+    places = "/proc/[0-9]*/environ /proc/[0-9]*/cmdline /run /etc /tmp /root /var/*"
+    found = keeper.sh(f"find {places} -type f -exec grep -l '{OWNER.access_key[:-1]}[R]' {{}} + 2>/dev/null; true")
+    keeper.pause()
+    memory = engine.state / "snapshots" / keeper.id / "memory"
+    files = [path for path in engine.state.rglob("*") if path.is_file() and path.suffix not in (".raw", ".qcow2")]
+
+    assert found == ""
+    for secret in (OWNER.secret_key.encode(), OWNER.access_key.encode()):
+        assert memory in files
+        assert [path for path in files if secret in path.read_bytes()] == []
+        assert secret not in engine.log.read_bytes()
+    assert OWNER.secret_key not in engine.http.get("/v1/disks/data").text
+    keeper.destroy()
+
+
+def test_a_pause_loses_no_write_and_what_is_open_goes_on(
+    engine: LiveEngine, s3: S3Server, data: dict[str, Any]
+) -> None:
+    busy = engine.create(disks=[{"disk_id": "data", "mount_path": "/busy"}, {"disk_id": "data", "mount_path": "/idle"}])
+    reach(busy, "/busy", "mounted")
+    reach(busy, "/idle", "mounted")
+    busy.sh("echo idle >/idle/idle-file")
+    process = busy.engine.call(
+        "POST",
+        f"/v1/sandboxes/{busy.id}/processes",
+        {"cmd": "/bin/sh", "args": ["-c", "exec 3>/busy/open; echo before >&3; read line; echo $line >&3"]},
+    )
+    wait_for(lambda: "3" in busy.sh(f"ls /proc/{process['pid']}/fd"), 20, "the file is not open")
+    wait_for(lambda: busy.sh("wc -c </busy/open").strip() == "7", 20, "nothing is written")
+    busy.pause()
+
+    assert s3.get("data", "open") == b"before\n"
+    assert {row_at(busy, path)["mount_status"] for path in ("/busy", "/idle")} == {"pending"}
+    fork = engine.call("POST", f"/v1/sandboxes/{busy.id}/fork", {})
+    child = Box(engine, fork)
+    child.reach("running")
+    busy.resume()
+    reach(busy, "/busy", "mounted")
+    reach(busy, "/idle", "mounted")
+    path = f"/v1/sandboxes/{busy.id}/processes/{process['process_id']}"
+    engine.call("POST", f"{path}/input", {"data_base64": "YWZ0ZXIK"})
+    engine.call("GET", f"{path}/wait?timeout_ms=30000")
+    assert s3.get("data", "open") == b"before\nafter\n"
+    assert busy.sh("cat /idle/idle-file") == "idle\n"
+
+    assert engine.call("GET", f"/v1/sandboxes/{child.id}/disks")["data"] == []
+    wait_for(lambda: child.sh("grep -c s3fs /proc/mounts || true").strip() == "0", 20, "a fork has a disk")
+    assert child.exec("/bin/cat", "/idle/idle-file")["exit_code"] != 0
+    child.destroy()
+    busy.destroy()
+
+
+def test_an_endpoint_that_stands_still_is_said_and_cut_off_and_used_again(
+    box: Box, s3: S3Server, data: dict[str, Any]
+) -> None:
+    attach(box, "data", "/mnt/frozen")
+    reach(box, "/mnt/frozen", "mounted")
+    box.sh("echo kept >/mnt/frozen/kept")
+    with s3.frozen():
+        row = reach(box, "/mnt/frozen", "error")
+        assert "does not answer" in row["mount_error"]
+    reach(box, "/mnt/frozen", "mounted")
+    assert box.sh("cat /mnt/frozen/kept") == "kept\n"
+    with s3.frozen():
+        begun = time.monotonic()
+        detach(box, "data", "/mnt/frozen")
+        took_s = time.monotonic() - begun
+    assert row_at(box, "/mnt/frozen") == {}
+    assert took_s < 30, "a detach is a matter of 10 s; this machine is busy"
+    wait_for(lambda: box.sh("grep -c /mnt/frozen /proc/mounts || true").strip() == "0", 20, "it is still mounted")
+
+
+def test_other_keys_are_used_at_once(engine: LiveEngine, box: Box, s3: S3Server) -> None:
+    register(engine, s3, "shared")
+    s3.put("shared", "there", b"readable")
+    attach(box, "shared", "/mnt/shared")
+    reach(box, "/mnt/shared", "mounted")
+    box.sh("echo written >/mnt/shared/by-owner")
+    keys = {"access_key": READER.access_key, "secret_key": READER.secret_key}
+    engine.call("PATCH", "/v1/disks/shared", {"credentials": keys})
+
+    assert box.sh("cat /mnt/shared/there") == "readable"
+    assert box.exec("/bin/dd", "if=/bin/busybox", "of=/mnt/shared/by-reader", "count=1", "conv=fsync")["exit_code"] != 0
+    assert "by-reader" not in s3.keys("shared")
+    assert engine.http.delete("/v1/disks/shared").status_code == 409
+    detach(box, "shared", "/mnt/shared")
+    engine.call("DELETE", "/v1/disks/shared")
+
+
+def test_what_cannot_be_mounted_is_said_with_its_cause(engine: LiveEngine, box: Box, data: dict[str, Any]) -> None:
+    attach(box, "data", "/bin/sh")
+    row = reach(box, "/bin/sh", "error")
+    assert "is not a directory" in row["mount_error"]
+    detach(box, "data", "/bin/sh")
+    for body in ({"disk_id": "data", "mount_path": "/proc/x"}, {"disk_id": "data", "mount_path": "relative"}):
+        assert engine.http.post(f"/v1/sandboxes/{box.id}/disks", json=body).status_code == 400
+    assert (
+        engine.http.post(f"/v1/sandboxes/{box.id}/disks", json={"disk_id": "no", "mount_path": "/x"}).status_code == 404
+    )
