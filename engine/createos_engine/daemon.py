@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -94,6 +95,8 @@ async def running_daemon(settings: Settings, steps: Steps | None = None) -> Asyn
 
 async def serve_forever(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, or until a bug ends a background task."""
+    # What a core dump would hold are the keys of disks, and the memory of guests: QEMU inherits the limit.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

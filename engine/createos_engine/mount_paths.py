@@ -45,3 +45,8 @@ def _require_plain(what: str, path: str, parts: list[str]) -> None:
 
 def _shown(path: str) -> str:
     return repr(path[:80])
+
+
+def nested(one: str, other: str) -> bool:
+    """Tell whether one of two checked mount paths is below the other: the one mounted last would hide what is there."""
+    return f"{one}/".startswith(f"{other}/") != f"{other}/".startswith(f"{one}/")

@@ -17,7 +17,7 @@ from tests.vm.engine import live_engine
 
 _INSIDE = "CREATEOS_BENCH_INSIDE"
 # Modules beside this one; each has measure(bench).
-SUBJECTS = ("creates", "goldens", "transfers", "shells", "crowds", "syncs", "networks", "egress")
+SUBJECTS = ("creates", "goldens", "transfers", "shells", "crowds", "syncs", "networks", "egress", "disks")
 
 
 def main() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.host.s3server import OWNER, READER, S3Server
+from tests.vm.disks import attach, detach, reach, register, row_at
 from tests.vm.engine import Box, LiveEngine, wait_for
 
 
@@ -24,37 +27,6 @@ def data(engine: LiveEngine, s3: S3Server) -> Iterator[dict[str, Any]]:
     """A registered disk over a bucket of its own."""
     yield register(engine, s3, "data")
     engine.call("DELETE", "/v1/disks/data")
-
-
-def register(engine: LiveEngine, s3: S3Server, name: str) -> dict[str, Any]:
-    bucket = s3.bucket(name)
-    config = {"bucket": bucket.bucket, "endpoint": bucket.endpoint, "region": bucket.region, "use_path_style": True}
-    credentials = {"access_key": OWNER.access_key, "secret_key": OWNER.secret_key}
-    row: dict[str, Any] = engine.call(
-        "POST", "/v1/disks", {"name": name, "kind": "s3", "config": config, "credentials": credentials}
-    )
-    return row
-
-
-def attach(box: Box, disk: str, path: str, sub_path: str = "") -> None:
-    body = {"disk_id": disk, "mount_path": path} | ({"sub_path": sub_path} if sub_path else {})
-    box.engine.call("POST", f"/v1/sandboxes/{box.id}/disks", body)
-
-
-def row_at(box: Box, path: str) -> dict[str, Any]:
-    rows = box.engine.call("GET", f"/v1/sandboxes/{box.id}/disks")["data"]
-    return next((row for row in rows if row["mount_path"] == path), {})
-
-
-def reach(box: Box, path: str, status: str) -> dict[str, Any]:
-    wait_for(
-        lambda: row_at(box, path).get("mount_status") == status, 60, f"{path} is not {status}: {row_at(box, path)}"
-    )
-    return row_at(box, path)
-
-
-def detach(box: Box, disk: str, path: str) -> None:
-    box.engine.call("DELETE", f"/v1/sandboxes/{box.id}/disks/{disk}?mount_path={path}")
 
 
 def test_what_is_written_in_one_sandbox_is_read_in_another_and_by_any_client(
@@ -99,7 +71,7 @@ def test_a_folder_is_a_boundary_for_the_guest(box: Box, s3: S3Server, data: dict
 def test_the_keys_are_nowhere_in_the_guest_and_in_no_log(
     engine: LiveEngine, s3: S3Server, data: dict[str, Any]
 ) -> None:
-    keeper = engine.create(disks=[{"disk_id": "data", "mount_path": "/data"}])
+    keeper = engine.create(disks=[{"disk_id": "data", "mount_path": "/data"}], egress=["192.0.2.1"])
     reach(keeper, "/data", "mounted")
     keeper.sh("echo x >/data/x && cat /data/x")
     places = "/proc/[0-9]*/environ /proc/[0-9]*/cmdline /run /etc /tmp /root /var/*"
@@ -196,8 +168,32 @@ def test_what_cannot_be_mounted_is_said_with_its_cause(engine: LiveEngine, box: 
     row = reach(box, "/bin/sh", "error")
     assert "is not a directory" in row["mount_error"]
     detach(box, "data", "/bin/sh")
+    attach(box, "data", "/mnt/one")
+    for inside in ("/mnt", "/mnt/one/below", "/mnt/one"):
+        body = {"disk_id": "data", "mount_path": inside}
+        assert engine.http.post(f"/v1/sandboxes/{box.id}/disks", json=body).status_code == 409
+    detach(box, "data", "/mnt/one")
     for body in ({"disk_id": "data", "mount_path": "/proc/x"}, {"disk_id": "data", "mount_path": "relative"}):
         assert engine.http.post(f"/v1/sandboxes/{box.id}/disks", json=body).status_code == 400
     assert (
         engine.http.post(f"/v1/sandboxes/{box.id}/disks", json={"disk_id": "no", "mount_path": "/x"}).status_code == 404
     )
+
+
+def test_a_daemon_that_is_killed_finds_its_disks_again(
+    engine: LiveEngine, box: Box, s3: S3Server, data: dict[str, Any]
+) -> None:
+    attach(box, "data", "/mnt/kept")
+    reach(box, "/mnt/kept", "mounted")
+    box.sh("cd /mnt/kept && echo before >kill-file")
+    engine.signal(signal.SIGKILL)
+    engine.start()
+
+    wait_for(lambda: box.exec("/bin/cat", "/mnt/kept/kill-file")["stdout"] == "before\n", 60, "it cannot be read")
+    box.sh("echo after >>/mnt/kept/kill-file")
+    assert s3.get("data", "kill-file") == b"before\nafter\n"
+    assert reach(box, "/mnt/kept", "mounted")
+    assert box.sh("grep -c /mnt/kept /proc/mounts") == "1\n"
+    limits = Path(f"/proc/{engine.process.pid if engine.process else 0}/limits").read_text()
+    assert any(line.split()[:6] == ["Max", "core", "file", "size", "0", "0"] for line in limits.splitlines())
+    detach(box, "data", "/mnt/kept")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from createos_engine.disk_words import Attachment, MountStatus
 from createos_engine.errors import Invalid, NotFound
 from createos_engine.lifecycle import require_running
+from createos_engine.mount_paths import nested
 from createos_engine.services.background import Background
 from createos_engine.services.locks import SandboxLocks
 from createos_engine.services.mounts import Mounts
@@ -70,6 +72,10 @@ class Attachments:
         """Return the rows of the disks a create names, of no sandbox yet; Invalid (field disks) when one is unknown."""
         if len(wanted) > MOST_OF_A_SANDBOX:
             raise Invalid(f"a sandbox can have {MOST_OF_A_SANDBOX} disks at a time", field="disks")
+        for one, other in combinations(wanted, 2):
+            if nested(one.mount_path, other.mount_path):
+                reason = f"{one.mount_path} and {other.mount_path} would be mounted in each other"
+                raise Invalid(reason, hint="use another path", field="disks")
         return tuple(self._drafted(user, each) for each in wanted)
 
     async def join(self, sandbox: Sandbox, rows: Sequence[Attachment]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from createos_engine.disk_words import Attachment, MountStatus, S3Disk
 from createos_engine.errors import Conflict, Invalid, NotFound
 from createos_engine.lifecycle import require_alive
+from createos_engine.mount_paths import nested
 from createos_engine.store.database import Database, Row
 from createos_engine.store.disks import disk_of
 from createos_engine.store.rows import to_text
@@ -96,6 +97,8 @@ def _require_room(db: sqlite3.Connection, draft: Attachment) -> None:
     taken = [row["mount_path"] for row in db.execute(f"{_SELECT} WHERE sandbox_id = ?", (draft.sandbox_id,))]
     if draft.mount_path in taken:
         raise Conflict(f"the sandbox has a disk at {draft.mount_path} already", hint="detach that, or use another path")
+    if other := next((path for path in taken if nested(path, draft.mount_path)), ""):
+        raise Conflict(f"{draft.mount_path} and {other} would be mounted in each other", hint="use another path")
     if len(taken) >= MOST_OF_A_SANDBOX:
         raise Conflict(f"a sandbox can have {MOST_OF_A_SANDBOX} disks at a time", hint="detach one first")
 
