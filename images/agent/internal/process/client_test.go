@@ -189,6 +189,17 @@ func (c *client) attach(id string, after int) ([]event, string) {
 	return decode(c.t, got.data), fmt.Sprint(got.result["end"])
 }
 
+// shows waits until a process has written all of these texts, in whatever order and pieces.
+func (c *client) shows(id string, source byte, texts ...string) {
+	c.t.Helper()
+	j := c.r.find(id).journal
+	for _, wanted := range texts {
+		until(c.t, wanted, func() bool {
+			return strings.Contains(text(j.after(j.start(), journalBytes).events, source), wanted)
+		})
+	}
+}
+
 func decode(t *testing.T, data []byte) []event {
 	t.Helper()
 	var all []event

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"createos.local/agent/internal/pty"
 )
@@ -17,9 +16,7 @@ func TestATerminalIsResizedSignalledAndTellsItsForeground(t *testing.T) {
 	}
 	shows := func(want string) {
 		t.Helper()
-		until(t, want, func() bool {
-			return strings.Contains(text(c.r.find(p.ProcessID).journal.after(c.r.find(p.ProcessID).journal.start(), 1<<20).events, fromPty), want)
-		})
+		c.shows(p.ProcessID, fromPty, want)
 	}
 	shows("> ")
 	c.op("resize", p.ProcessID, "size", pty.Size{Rows: 55, Cols: 140})
@@ -45,11 +42,10 @@ func TestATerminalIsResizedSignalledAndTellsItsForeground(t *testing.T) {
 
 func TestSignalsReachTheGroup(t *testing.T) {
 	c := newClient(t, "")
-	p := c.start("sh", "-c", "trap 'echo hup' HUP; (trap 'echo child' HUP; while :; do sleep 0.02; done) & echo ready; while :; do sleep 0.02; done")
-	until(t, "ready", func() bool { return c.op("get", p.ProcessID).view(t).Output.NewestSeq > 0 })
-	time.Sleep(100 * time.Millisecond)
+	p := c.start("sh", "-c", "trap 'echo hup' HUP; (trap 'echo child' HUP; echo here; while :; do sleep 0.02; done) & echo ready; while :; do sleep 0.02; done")
+	c.shows(p.ProcessID, fromStdout, "ready\n", "here\n")
 	c.op("signal", p.ProcessID, "signal", "SIGHUP")
-	until(t, "both", func() bool { return c.op("get", p.ProcessID).view(t).Output.NewestSeq > 2 })
+	c.shows(p.ProcessID, fromStdout, "hup\n", "child\n")
 	if got := c.op("signal", p.ProcessID, "signal", "SIGNOTHING"); got.failure.Code != "bad_request" {
 		t.Fatalf("%+v", got)
 	}

@@ -133,7 +133,11 @@ func TestATreeIsGoneWhenItsLastMemberIs(t *testing.T) {
 	for name, groups := range map[string]func(*testing.T) string{"cgroup": cgroups, "sessions": func(*testing.T) string { return "" }} {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, groups(t))
-			p := c.start("sh", "-c", "(sleep 0.5; echo last) & echo leader")
+			gate := filepath.Join(t.TempDir(), "gate")
+			if err := syscall.Mkfifo(gate, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := c.start("sh", "-c", "(read go <$0; echo last) & echo leader", gate)
 
 			v := c.wait(p.ProcessID, "leader")
 			if v.TreeExited || v.State != "exited" {
@@ -142,6 +146,9 @@ func TestATreeIsGoneWhenItsLastMemberIs(t *testing.T) {
 			events, end := c.attach(p.ProcessID, 0)
 			if end != "exit" || text(events, fromStdout) != "leader\n" {
 				t.Fatalf("%q %s", events, end)
+			}
+			if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
+				t.Fatal(err)
 			}
 			late, end := c.attach(p.ProcessID, int(events[len(events)-1].seq))
 			if end != "over" || text(late, fromStdout) != "last\n" {
@@ -157,7 +164,9 @@ func TestATreeIsGoneWhenItsLastMemberIs(t *testing.T) {
 func TestWhoDetachesAndForksAwayStillBelongsToTheTree(t *testing.T) {
 	groups := cgroups(t)
 	c := newClient(t, groups)
-	p := c.start("sh", "-c", "setsid sh -c 'setsid sh -c \"trap : TERM HUP; echo pid \\$\\$; while :; do sleep 0.05; done\" & ' & sleep 0.2")
+	p := c.start("sh", "-c", "setsid sh -c 'setsid sh -c \"trap : TERM HUP; echo pid \\$\\$; while :; do sleep 0.05; done\" & ' & read go")
+	c.shows(p.ProcessID, fromStdout, "\n")
+	c.input(p.ProcessID, "go\n")
 	v := c.wait(p.ProcessID, "leader")
 	if v.TreeExited {
 		t.Fatalf("%+v", v)
@@ -184,12 +193,12 @@ func TestWhoDetachesAndForksAwayStillBelongsToTheTree(t *testing.T) {
 func TestDeleteAsksBeforeItKills(t *testing.T) {
 	c := newClient(t, "")
 	polite := c.start("sh", "-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done")
-	until(t, "ready", func() bool { return c.op("get", polite.ProcessID).view(t).Output.NewestSeq > 0 })
-	if v := c.op("delete", polite.ProcessID, "grace_ms", 8000).view(t); *v.ExitCode != 0 || !v.TreeExited {
+	c.shows(polite.ProcessID, fromStdout, "ready\n")
+	if v := c.op("delete", polite.ProcessID, "grace_ms", 50000).view(t); *v.ExitCode != 0 || !v.TreeExited {
 		t.Fatalf("%+v", v)
 	}
 	stubborn := c.start("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.02; done")
-	until(t, "ready", func() bool { return c.op("get", stubborn.ProcessID).view(t).Output.NewestSeq > 0 })
+	c.shows(stubborn.ProcessID, fromStdout, "ready\n")
 	if v := c.op("delete", stubborn.ProcessID, "grace_ms", 50).view(t); v.Signal != "SIGKILL" || *v.ExitCode != 137 {
 		t.Fatalf("%+v", v)
 	}
