@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import createos
 import pytest
 from createos_engine.api.app import create_app
 from createos_engine.api.server import ApiServer
 
 from tests.fakes.services import KEY, FakeWorld
+
+SHAPE, ROOTFS = "s-1vcpu-256mb", "busybox:1"
+EGRESS_RULES = ["example.org:443", "10.0.0.0/8"]
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,32 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         target=lambda: asyncio.run(_serve(tmp_path_factory.mktemp("run"), urls, started, stop)), name="engine"
     )
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     yield Engine(urls[0], KEY)
     stop.set()
-    thread.join(10)
+    thread.join(60)
+
+
+@pytest.fixture(scope="session")
+def client(engine: Engine) -> Iterator[createos.Client]:
+    """The official SDK."""
+    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=600) as it:
+        yield it
+
+
+@pytest.fixture(scope="session")
+def box(client: createos.Client) -> Iterator[createos.SandboxInstance]:
+    """One for all tests, which leave it running under EGRESS_RULES: each more would cost seconds on a real machine."""
+    wanted = createos.CreateSandboxRequest(
+        shape=SHAPE,
+        rootfs=ROOTFS,
+        name=f"sdk-{uuid.uuid4().hex[:12]}",
+        environment_variables={"COLOUR": "red", "EMPTY": ""},
+        egress_rules=EGRESS_RULES,
+    )
+    sandbox = client.create_sandbox(wanted)
+    yield sandbox
+    sandbox.destroy()
 
 
 async def _serve(run_dir: Path, urls: list[str], started: threading.Event, stop: threading.Event) -> None:

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
 
 import createos
 import httpx
 import pytest
 
-from tests.contract.conftest import Engine
-
-SHAPE = "s-1vcpu-256mb"
-ROOTFS = "busybox:1"
-
-
-@pytest.fixture(scope="module")
-def client(engine: Engine) -> Iterator[createos.Client]:
-    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def box(client: createos.Client) -> Iterator[createos.SandboxInstance]:
-    """A running sandbox shared by the tests of this module."""
-    sandbox = client.create_sandbox(request(environment_variables={"COLOUR": "red", "EMPTY": ""}))
-    yield sandbox
-    sandbox.destroy()
+from tests.contract.conftest import ROOTFS, SHAPE, Engine
 
 
 def request(**more: object) -> createos.CreateSandboxRequest:
@@ -161,7 +143,7 @@ def test_a_destroyed_sandbox_stays_readable_and_may_be_destroyed_again(client: c
     sandbox = client.create_sandbox(request())
 
     sandbox.destroy()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while sandbox.refresh().status is not createos.SandboxStatus.DESTROYED and time.monotonic() < deadline:
         time.sleep(0.2)
 

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-
 import createos
 import pytest
 
-from tests.contract.conftest import Engine
-
-
-@pytest.fixture(scope="module")
-def box(engine: Engine) -> Iterator[createos.SandboxInstance]:
-    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as client:
-        wanted = createos.CreateSandboxRequest(
-            shape="s-1vcpu-256mb",
-            rootfs="busybox:1",
-            name=f"sdk-{uuid.uuid4().hex[:12]}",
-            egress_rules=["example.org:443", "10.0.0.0/8"],
-        )
-        sandbox = client.create_sandbox(wanted)
-        yield sandbox
-        sandbox.destroy()
+from tests.contract.conftest import EGRESS_RULES
 
 
 def test_rules_of_a_create_are_there(box: createos.SandboxInstance) -> None:
-    assert box.egress().egress_rules == ["example.org:443", "10.0.0.0/8"]
+    assert box.egress().egress_rules == EGRESS_RULES
     assert box.egress().id == box.data.id
 
 
@@ -35,6 +18,7 @@ def test_rules_are_replaced_and_cleared(box: createos.SandboxInstance) -> None:
     assert box.egress().egress_rules == ["*.example.org", "192.0.2.7:22"]
     assert box.set_egress(["*"]).egress_rules == []
     assert box.set_egress([]).egress_rules == []
+    assert box.set_egress(EGRESS_RULES).egress_rules == EGRESS_RULES
 
 
 def test_a_malformed_rule_is_refused(box: createos.SandboxInstance) -> None:

@@ -8,25 +8,6 @@ from collections.abc import Iterator
 import createos
 import pytest
 
-from tests.contract.conftest import Engine
-
-SHAPE, ROOTFS = "s-1vcpu-256mb", "busybox:1"
-
-
-@pytest.fixture(scope="module")
-def client(engine: Engine) -> Iterator[createos.Client]:
-    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def box(client: createos.Client) -> Iterator[createos.SandboxInstance]:
-    """A running sandbox shared by the tests of this module."""
-    name = f"sdk-{uuid.uuid4().hex[:12]}"
-    sandbox = client.create_sandbox(createos.CreateSandboxRequest(shape=SHAPE, rootfs=ROOTFS, name=name))
-    yield sandbox
-    sandbox.destroy()
-
 
 @pytest.fixture
 def network(client: createos.Client) -> Iterator[createos.Network]:

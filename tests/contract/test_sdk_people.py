@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-
 import createos
 import pytest
-
-from tests.contract.conftest import Engine
-
-
-@pytest.fixture(scope="module")
-def box(engine: Engine) -> Iterator[createos.SandboxInstance]:
-    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as client:
-        wanted = createos.CreateSandboxRequest(
-            shape="s-1vcpu-256mb", rootfs="busybox:1", name=f"people-{uuid.uuid4().hex[:8]}"
-        )
-        sandbox = client.create_sandbox(wanted)
-        yield sandbox
-        sandbox.destroy()
 
 
 def test_an_access_token_lives_and_ends(box: createos.SandboxInstance) -> None:

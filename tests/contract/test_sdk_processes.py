@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-
 import createos
 import pytest
 from createos import (
@@ -15,22 +12,6 @@ from createos import (
     ManagedProcessWaitOptions,
     PTYSize,
 )
-
-from tests.contract.conftest import Engine
-
-
-@pytest.fixture(scope="module")
-def client(engine: Engine) -> Iterator[createos.Client]:
-    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def box(client: createos.Client) -> Iterator[createos.SandboxInstance]:
-    name = f"sdk-{uuid.uuid4().hex[:12]}"
-    sandbox = client.create_sandbox(createos.CreateSandboxRequest(shape="s-1vcpu-256mb", rootfs="busybox:1", name=name))
-    yield sandbox
-    sandbox.destroy()
 
 
 def cat(box: createos.SandboxInstance) -> createos.ManagedProcess:
@@ -51,7 +32,7 @@ def test_a_process_takes_input_and_keeps_its_journal(box: createos.SandboxInstan
     first = box.processes.input(process.process_id, "one ")
     second = box.processes.input_bytes(process.process_id, b"two")
     box.processes.close_standard_input(process.process_id)
-    ended = box.processes.wait(process.process_id, ManagedProcessWaitOptions(wait_timeout=20))
+    ended = box.processes.wait(process.process_id, ManagedProcessWaitOptions(wait_timeout=50))
 
     assert second > first
     assert ended.exit_code == 0
@@ -73,7 +54,7 @@ def test_a_signal_ends_a_process_by_its_name(box: createos.SandboxInstance) -> N
     process = cat(box)
     box.processes.signal(process.process_id, ManagedProcessSignal("SIGTERM"))
 
-    ended = box.processes.wait(process.process_id, ManagedProcessWaitOptions(wait_timeout=20))
+    ended = box.processes.wait(process.process_id, ManagedProcessWaitOptions(wait_timeout=50))
 
     assert ended.signal == "SIGTERM"
 

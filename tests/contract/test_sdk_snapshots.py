@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-
 import createos
-import pytest
-from createos import SandboxStatus
+from createos import SandboxStatus, WaitOptions
 
-from tests.contract.conftest import Engine
-
-
-@pytest.fixture
-def box(engine: Engine) -> Iterator[createos.SandboxInstance]:
-    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as client:
-        name = f"sdk-{uuid.uuid4().hex[:12]}"
-        sandbox = client.create_sandbox(
-            createos.CreateSandboxRequest(shape="s-1vcpu-256mb", rootfs="busybox:1", name=name)
-        )
-        yield sandbox
-        sandbox.destroy()
+PATIENTLY = WaitOptions(timeout=600)
 
 
 def test_a_sandbox_is_paused_resumed_and_forked(box: createos.SandboxInstance) -> None:
     box.pause()
-    box.wait_until_paused()
+    box.wait_until_paused(PATIENTLY)
     assert box.status is SandboxStatus.PAUSED
 
     child = box.fork()
-    child.wait_until_running()
+    child.wait_until_running(PATIENTLY)
     box.resume()
-    box.wait_until_running()
+    box.wait_until_running(PATIENTLY)
 
     assert box.status is SandboxStatus.RUNNING
     assert child.data.forked_from == box.id
