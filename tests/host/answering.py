@@ -6,6 +6,7 @@ import selectors
 import socket
 import threading
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Any
 
 
@@ -35,8 +36,10 @@ class Answering(ABC):
             for key, _ in self._selector.select():
                 if key.fileobj is self._awake:
                     return
-                self._answer(key.fileobj)
+                # Whoever has gone meanwhile, or must not be answered by the rules of this host, gets no answer.
+                with suppress(OSError, EOFError):
+                    self._answer(key.fileobj)
 
     @abstractmethod
     def _answer(self, server: Any) -> None:
-        """Answer whatever has come in on a socket."""
+        """Answer whatever has come in on a socket; EOFError when it is not whole."""

@@ -30,7 +30,7 @@ END = b"everything was said"
 
 WHEN_DOWN = "--when-down"
 
-_PATIENCE_S = 4.0
+_PATIENCE_S = 20.0
 BY_TALKING = {
     "a forbidden name": "NXDOMAIN",
     "a private or host address behind an allowed name (rebinding)": "no address",

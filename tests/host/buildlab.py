@@ -110,7 +110,7 @@ def service(place: Path, kind: str) -> Iterator[str]:
             running.wait(60)
 
 
-def wait_for(condition: Callable[[], bool], deadline_s: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], deadline_s: float = 150) -> None:
     """Wait for a condition."""
     end = time.monotonic() + deadline_s
     while not condition():

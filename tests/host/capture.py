@@ -43,13 +43,15 @@ class Capture:
         assert self._tcpdump.stderr
         said = b""
         while b"listening on" not in said:
-            assert select.select([self._tcpdump.stderr], [], [], 15)[0], "tcpdump does not begin"
-            said += self._tcpdump.stderr.readline()
+            assert select.select([self._tcpdump.stderr], [], [], 60)[0], "tcpdump does not begin"
+            line = self._tcpdump.stderr.readline()
+            assert line, f"tcpdump ended: {said.decode()}"
+            said += line
 
     def stop(self) -> None:
         """End tcpdump, which then has written everything."""
         self._tcpdump.send_signal(signal.SIGTERM)
-        self._tcpdump.communicate(timeout=15)
+        self._tcpdump.communicate(timeout=60)
         self._frames = list(_read(self._path.read_bytes()))
 
     def holds(self, text: bytes) -> bool:

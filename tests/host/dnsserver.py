@@ -50,8 +50,8 @@ class DnsServer(Answering):
         connection, _ = server.accept()
         with connection:
             connection.settimeout(2)
-            (length,) = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))
-            answer = self._reply(connection.recv(length, socket.MSG_WAITALL))
+            (length,) = struct.unpack("!H", _whole(connection, 2))
+            answer = self._reply(_whole(connection, length))
             if answer is not None:
                 wire = answer.to_wire(max_size=65535)
                 connection.sendall(struct.pack("!H", len(wire)) + wire)
@@ -78,3 +78,10 @@ class DnsServer(Answering):
             return [(name, "CNAME", [f"{aliases[0]}."]), *self._chain(aliases[0], kind)]
         values = [value for one, value in lines if one == kind]
         return [(name, kind, values)] if values else []
+
+
+def _whole(connection: socket.socket, size: int) -> bytes:
+    data = connection.recv(size, socket.MSG_WAITALL)
+    if len(data) < size:
+        raise EOFError
+    return data

@@ -103,7 +103,7 @@ class EgressLab(Lab):
         self.call(change())
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def _named(self, source: Address, name: str) -> Sequence[Address] | None:
         return self.names(source, name)
@@ -131,4 +131,4 @@ def query(guest: Guest, name: str, kind: str = "A", *, tcp: bool = False, at: st
     question = dns.message.make_query(name, kind, use_edns=0, payload=1232)
     with guest.namespace.entered():
         ask = dns.query.tcp if tcp else dns.query.udp
-        return ask(question, at, timeout=4)
+        return ask(question, at, timeout=20)

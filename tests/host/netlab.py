@@ -57,7 +57,7 @@ class Namespace:
 
     def run(self, *argv: str, stdin: str = "") -> str:
         with self.entered():
-            done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=20, check=False)
+            done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, (argv, stdin, done.stderr)
         return done.stdout
 

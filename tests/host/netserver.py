@@ -16,7 +16,7 @@ _OUTCOMES = {
     errno.EACCES: PROHIBITED,
     errno.ENETUNREACH: PROHIBITED,
 }
-_PATIENCE_S = 3.0
+_PATIENCE_S = 20.0
 
 
 class Servers(Answering):

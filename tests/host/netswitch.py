@@ -21,7 +21,7 @@ from tests.host.netlab import Lab, Namespace
 SEGMENTS = SegmentPool(IPv4Network("10.78.0.0/16"), IPv6Network("fd78:c05b::/48"))
 PORT, HOST_PORT = 8080, 9090
 _ALL_PROTOCOLS = 3
-_LISTEN_S = 3.0
+_LISTEN_S = 20.0
 
 
 @dataclass(frozen=True)

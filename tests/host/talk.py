@@ -7,6 +7,8 @@ import socket
 from tests.host.egresslab import EgressLab
 from tests.host.netlab import Guest
 
+_PATIENCE_S = 20.0
+
 
 class Talk:
     """An established connection: the server says a line, the guest says one."""
@@ -15,14 +17,14 @@ class Talk:
         with world.internet.entered():
             server = socket.create_server((address, port))
         with guest.namespace.entered():
-            self.client = socket.create_connection((address, port), timeout=3)
+            self.client = socket.create_connection((address, port), timeout=_PATIENCE_S)
         self.end = server.accept()[0]
-        self.client.settimeout(0.5)
-        self.end.settimeout(0.5)
+        self.end.settimeout(_PATIENCE_S)
         server.close()
 
-    def pushed(self) -> bool:
+    def pushed(self, *, patience_s: float = _PATIENCE_S) -> bool:
         """Tell whether what the server says arrives."""
+        self.client.settimeout(patience_s)
         try:
             self.end.sendall(b"news")
             return self.client.recv(4) == b"news"

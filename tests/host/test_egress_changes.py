@@ -50,7 +50,7 @@ def test_what_stays_allowed_goes_on_whoever_speaks_first(world: EgressLab, kept:
         world.change(guest, *rules)
         assert talk.pushed()
         world.change(guest, *rules, "9.9.9.9")
-        assert talk.asked() == "heard" or not rules
+        assert not rules or talk.asked() == "heard"
     talk.close()
 
 
@@ -63,7 +63,7 @@ def test_what_is_not_allowed_any_more_ends_at_its_next_packet(world: EgressLab, 
 
     world.change(guest, OTHER_V4)
 
-    assert not pushing.pushed()
+    assert not pushing.pushed(patience_s=0.5)
     assert pushing.ended(pushing.end)
     assert asking.ended(asking.client)
     asking.close()
@@ -198,7 +198,7 @@ def test_a_quota_ends_what_goes_out_until_it_is_raised(world: EgressLab) -> None
     guest = world.box(25)
     world.firewall.meter(guest.endpoint, 2000)
     with guest.namespace.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(0.3)
+        client.settimeout(20)
         client.connect((ALLOWED_V4, PORT))
         sent = sum(_echoed(client) for _ in range(5))
     assert sent == 2

@@ -145,7 +145,7 @@ def test_a_build_that_is_stopped_leaves_nothing(lab: BuildLab, cache: Cache) -> 
     building.start()
     wait_for(lambda: "STEP 2/2" in lab.said())
     lab.buildah.stop("tpl-stopped")
-    building.join(20)
+    building.join(150)
 
     assert failed
     assert Path("/proc/mounts").read_text() == mounts

@@ -121,7 +121,7 @@ def test_a_build_that_is_stopped_leaves_nothing_in_the_service(lab: BuildLab, ur
     building.start()
     wait_for(lambda: "begun" in lab.log)
     lab.buildah.stop("tpl-stopped")
-    building.join(30)
+    building.join(150)
 
     assert failed
     # podman lets the step go on to its end; what comes of it is dropped all the same.

@@ -70,7 +70,7 @@ def test_an_icmp_error_about_somebody_elses_flow_goes_nowhere(net: Lab) -> None:
         watch = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     with talk, server, watch:
         server.bind((SERVER_V4, 5353))
-        server.settimeout(3)
+        server.settimeout(20)
         watch.settimeout(0.5)
         talk.sendto(b"hello", (SERVER_V4, 5353))
         _, peer = server.recvfrom(64)
@@ -95,7 +95,7 @@ def test_a_guests_own_icmp_errors_arrive(net: Lab) -> None:
         talk = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with server:
         server.bind((SERVER_V4, 5353))
-        server.settimeout(3)
+        server.settimeout(20)
         with talk:
             talk.sendto(b"hello", (SERVER_V4, 5353))
             _, peer = server.recvfrom(64)
@@ -115,7 +115,7 @@ def test_a_sandbox_cannot_take_a_port_of_the_host(net: Lab) -> None:
     with squatter, server:
         squatter.bind((guest.v4, 51820))
         server.bind((SERVER_V4, 51820))
-        server.settimeout(3)
+        server.settimeout(20)
         squatter.sendto(b"mine", (SERVER_V4, 51820))
 
         assert server.recvfrom(64)[1][1] >= 61000
@@ -223,7 +223,7 @@ def test_who_gets_an_address_next_gets_nothing_of_the_flows_of_the_last(net: Lab
     clients = []
     for guest in (last, bystander):
         with guest.namespace.entered():
-            clients.append(socket.create_connection((SERVER_V4, 9000), timeout=2))
+            clients.append(socket.create_connection((SERVER_V4, 9000), timeout=20))
     ends = [server.accept()[0] for _ in clients]
     net.host.ip(f"link del {last.endpoint.interface}")
     net.firewall.expel(last.endpoint)

@@ -70,17 +70,17 @@ def test_an_expelled_sandbox_is_silent_at_once_and_its_neighbour_notices_nothing
     clients = []
     for guest in (leaver, stayer):
         with guest.namespace.entered():
-            clients.append(socket.create_connection((SERVER_V4, 9000), timeout=2))
+            clients.append(socket.create_connection((SERVER_V4, 9000), timeout=20))
     ends = [server.accept()[0] for _ in clients]
 
     net.firewall.expel(leaver.endpoint)
-    for client, end in zip(clients, ends, strict=True):
-        client.settimeout(0.3)
+    for end in ends:
         end.send(b"still there?")
 
+    assert clients[1].recv(64) == b"still there?"
+    clients[0].settimeout(0.3)
     with pytest.raises(TimeoutError):
         clients[0].recv(64)
-    assert clients[1].recv(64) == b"still there?"
     for each in (server, *clients, *ends):
         each.close()
 
@@ -90,7 +90,7 @@ def test_a_reinstall_under_traffic_keeps_flows_and_members(net: Lab) -> None:
     with net.internet.entered():
         server = socket.create_server((SERVER_V4, 9000))
     with guest.namespace.entered():
-        client = socket.create_connection((SERVER_V4, 9000), timeout=5)
+        client = socket.create_connection((SERVER_V4, 9000), timeout=20)
     end = server.accept()[0]
     installing = threading.Event()
     echoed = [0]
@@ -223,7 +223,7 @@ def test_two_engines_with_one_subnet_are_told_so(net: Lab) -> None:
 
 
 def _wait(condition: object) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.002)

@@ -77,6 +77,8 @@ class WebServer:
             headers[name.lower()] = value.strip()
         body = reader.read(int(headers.get("content-length", 0)))  # type: ignore[attr-defined]
         path = first.split()[1]
+        if path == "/push":
+            self._pushed.append(connection)
         self.seen.append(f"{headers.get('host', '')} {path} {headers.get('upgrade', '')}".strip())
         if path == "/switch" and headers.get("upgrade"):
             connection.sendall(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
@@ -85,7 +87,6 @@ class WebServer:
             return False
         if path == "/push":
             connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            self._pushed.append(connection)
             reader.readline()  # type: ignore[attr-defined]
             return False
         text = f"{headers.get('host', '')} {path} {len(body)}\n".encode()
