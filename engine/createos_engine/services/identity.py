@@ -6,6 +6,7 @@ network: `renew` comes before its link is opened, and what the agent says it has
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from datetime import UTC, datetime
@@ -25,7 +26,8 @@ log = structlog.get_logger(__name__)
 _ENTROPY_BYTES = 64
 # A clock that is not known to be right within this is set again.
 _CLOCK_WITHIN_NS = 50_000_000
-_CLOCK_TRIES = 10
+_CLOCK_TRIES = 12
+_CLOCK_PAUSE_S = 0.02
 _MOST_HOST_KEYS = 8
 
 
@@ -43,10 +45,12 @@ class Identities:
         """Set clock and randomness of a guest that slept and return how far its clock may be off, in nanoseconds.
 
         The guest says what its clock shows; the host knows only that this was while it waited for the answer. A busy
-        host makes that a long time: it is tried again until the answer leaves no doubt of more than 50 ms.
+        host makes that a long time: it is tried again, after pauses that get longer, until the answer leaves no doubt
+        of more than 50 ms.
         """
         on_the_way_ns = doubt_ns = 0
-        for _ in range(_CLOCK_TRIES):
+        for attempt in range(_CLOCK_TRIES):
+            await asyncio.sleep(_CLOCK_PAUSE_S * attempt)
             begun = time.time_ns()
             shown = await agent.wake(begun + on_the_way_ns, os.urandom(_ENTROPY_BYTES))
             ended = time.time_ns()

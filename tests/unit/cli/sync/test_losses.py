@@ -7,7 +7,7 @@ from createos_cli.sync.failures import Stop
 
 from tests.unit.cli.sync.conftest import World, contents
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.mark.parametrize("emptied", ["local", "remote"])

@@ -12,7 +12,7 @@ from createos_engine.duplex import Duplex
 
 from tests.fakes.taker import HEAD, Connect, Taker, answer_of
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_client_that_hangs_up_ends_what_reads(connect: Connect, taker: Taker) -> None:

@@ -9,7 +9,7 @@ from createos_engine.errors import HostFailed
 
 from tests.fakes.taker import BEHIND, HEAD, Connect, Taker, answer_of
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(120)
 
 
 async def test_bytes_pass_both_ways_and_each_way_ends_by_itself(connect: Connect) -> None:

@@ -16,7 +16,7 @@ from tests.fakes.rows import sandbox
 from tests.fakes.services import KEY, FakeWorld
 from tests.fakes.taker import answer_of
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from createos_engine.errors import GuestFailed
 
 from tests.fakes.guest import FakeGuest, GuestStream, Refused, Script
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 IDENTITY = Identity(
     hostname="demo-box",

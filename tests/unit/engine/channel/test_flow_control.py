@@ -10,7 +10,7 @@ from createos_engine.drivers.channel.stream import BULK_WINDOW_BYTES, Stream
 
 from tests.fakes.guest import DATA, WINDOW, FakeGuest, GuestStream, flood
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 
 async def swallow(stream: GuestStream) -> dict[str, object]:

@@ -13,7 +13,7 @@ from createos_engine.errors import GuestFailed
 
 from tests.fakes.guest import DATA, EXIT, HELLO, READY, FakeGuest, Link, as_json, frame
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 
 async def test_ready_is_parsed(guest: FakeGuest) -> None:

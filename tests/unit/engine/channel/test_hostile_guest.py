@@ -29,7 +29,7 @@ from tests.fakes.guest import (
     frame,
 )
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 MANY = 100_000
 

@@ -14,7 +14,7 @@ from createos_engine.words import Output, Terminal
 
 from tests.fakes.guest import FakeGuest, GuestStream
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_program_is_asked_for_as_the_protocol_says(guest: FakeGuest, agent: AgentClient) -> None:

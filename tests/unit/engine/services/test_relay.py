@@ -13,7 +13,7 @@ from createos_engine.services.relay import relay
 from tests.fakes.duplex import FakeDuplex
 from tests.fakes.guest import EOF, FakeGuest, GuestStream, Refused
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
