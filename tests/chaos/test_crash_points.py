@@ -12,7 +12,7 @@ import pytest
 
 from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
 
-pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vm, pytest.mark.root]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def _last_words(engine: LiveEngine, box: Box, operation: str) -> None:
     with suppress(httpx.TransportError):
         engine.http.post(f"/v1/sandboxes/{box.id}/{operation}", json={})
     assert engine.process
-    assert engine.process.wait(120) == -signal.SIGKILL
+    assert engine.process.wait(600) == -signal.SIGKILL
 
 
 def _after(engine: LiveEngine, next_death: str, box: Box, state: str) -> list[str]:

@@ -78,7 +78,7 @@ def test_a_machine_that_dies_while_it_boots_fails_its_create_at_once(engine: Liv
 
     os.kill(next(iter(machine.values())), signal.SIGKILL)
 
-    thread.join(20)
+    thread.join(300)
     assert not thread.is_alive()
     assert answers[0].status_code == 500
     # On a busy host libvirt may still be at its own part of the start.
@@ -103,7 +103,8 @@ def test_a_machine_that_dies_while_the_daemon_is_down_is_noticed_at_its_start(en
 def test_a_guest_that_shuts_itself_down_is_an_error_that_says_so(engine: LiveEngine) -> None:
     box = engine.create(name="sleepy")
 
-    box.exec("/bin/sh", "-c", "(sleep 0.3; poweroff -f) >/dev/null 2>&1 </dev/null &")
+    # Whether the answer still gets out does not matter.
+    engine.http.post(f"/v1/sandboxes/{box.id}/exec", json={"cmd": "poweroff", "args": ["-f"]})
 
     wait_for(lambda: box.view()["status"] == "error", 15, "the end was not noticed")
     assert "the guest shut down" in box.view()["reason"]

@@ -10,7 +10,7 @@ from createos_engine.drivers.channel.program import Finished
 from createos_engine.drivers.libvirt.domain_xml import DEFAULT_CMDLINE
 from createos_engine.drivers.libvirt.probe import ProbeGuest
 
-_DEADLINE_S = 60.0
+_DEADLINE_S = 300.0
 
 
 class BareMachine:

@@ -24,6 +24,8 @@ from tests.vm.found_out import FoundOut
 
 LIVE = ("creating", "running", "destroying")
 READY_DEADLINE_S = 60.0
+# Deadlines are what a quiet machine needs amply; a busy one may take so many times that.
+_PATIENCE = 5
 _PLACES = ("/var/tmp", "/run")
 # Engines in one network namespace must not share addresses, nor have those of private networks (10.78).
 _SUBNETS = itertools.count(79)
@@ -31,13 +33,13 @@ _found_out = FoundOut()
 
 
 def wait_for(condition: Callable[[], Any], deadline_s: float, what: str) -> Any:
-    """Return the first true answer of *condition*; AssertionError when there is none in time."""
-    end = time.monotonic() + deadline_s
+    """Return the first true answer of *condition*; AssertionError when there is none, even late."""
+    end = time.monotonic() + deadline_s * _PATIENCE
     while time.monotonic() < end:
         if answer := condition():
             return answer
         time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {deadline_s} s")
+    raise AssertionError(f"{what}: not within {deadline_s * _PATIENCE} s")
 
 
 class LiveEngine:
@@ -58,7 +60,7 @@ class LiveEngine:
         self._settings = {f"CREATEOS_{name.upper()}": str(value) for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://localhost", timeout=120
+            transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://localhost", timeout=600
         )
 
     @property
@@ -105,7 +107,7 @@ class LiveEngine:
         """Send a signal to the daemon and return its exit code once it has ended."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(60 * _PATIENCE)
 
     def log_tail(self) -> str:
         """Return the end of the daemon's log."""
@@ -218,7 +220,7 @@ def live_engine(*, die_at: str = "", **settings: object) -> Iterator[LiveEngine]
         yield engine
     finally:
         engine.remove_everything()
-    assert engine.leftovers() == []
+    wait_for(lambda: not engine.leftovers(), 10, f"left behind: {engine.leftovers()}")
     engine.forget()
 
 
@@ -251,6 +253,10 @@ class Box:
         assert result["exit_code"] == 0, result
         return str(result["stdout"])
 
+    def awaits(self, command: str) -> None:
+        """Wait until the guest runs a program with exactly this command line, whoever has started it."""
+        wait_for(lambda: self.exec("pgrep", "-f", "-x", command)["exit_code"] == 0, 30, f"{command} does not run")
+
     @contextmanager
     def stream(self, cmd: str, *args: str) -> Iterator[Iterator[dict[str, Any]]]:
         """Run a program and yield its frames as they come."""
@@ -261,7 +267,7 @@ class Box:
     def tunnel(self, port: int) -> socket.socket:
         """Return a connection to a port of the guest's loopback."""
         link = socket.socket(socket.AF_UNIX)
-        link.settimeout(60)
+        link.settimeout(60 * _PATIENCE)
         link.connect(str(self.engine.socket))
         head = f"POST /v1/sandboxes/{self.id}/tunnel/{port} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
         link.sendall(f"{head}Upgrade: tcp-tunnel\r\nContent-Length: 0\r\n\r\n".encode())

@@ -73,7 +73,7 @@ def guarded(sandboxes: LiveEngine) -> Iterator[Box]:
 def fetch(box: Box, host: str, *, address: str = "", port: int = 80) -> str:
     """Return what `GET /` brings, or nothing; without an address the guest asks for the name itself."""
     request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    answer = str(box.exec("nc", "-w", "5", address or host, str(port), stdin=request)["stdout"])
+    answer = str(box.exec("nc", "-w", "30", address or host, str(port), stdin=request)["stdout"])
     return answer.rpartition("\r\n\r\n")[2].strip()
 
 

@@ -129,7 +129,7 @@ def test_frames_come_while_the_program_runs(box: Box) -> None:
 
 def test_a_client_that_leaves_ends_its_program(box: Box) -> None:
     with box.stream("/bin/sh", "-c", "echo $$ > /tmp/left.pid; echo here; exec sleep 1000") as frames:
-        next(frames)
+        next(frame for frame in frames if "stdout" in frame)
     pid = box.sh("cat /tmp/left.pid").strip()
 
     wait_for(lambda: box.exec("test", "-d", f"/proc/{pid}")["exit_code"] == 1, 10, "the program goes on")
@@ -179,13 +179,14 @@ def test_ten_thousand_arguments_and_one_of_a_mebibyte_are_told_from_each_other(b
 
 
 def test_orphans_are_reaped(box: Box) -> None:
-    box.sh("for i in 1 2 3 4 5; do (sleep 0.1 &) ; done; sleep 0.5")
+    box.sh("for i in 1 2 3 4 5; do (sleep 0.1 &); done")
 
-    assert box.sh("cat /proc/[0-9]*/stat | grep -c ') Z ' || true").strip() == "0"
+    wait_for(lambda: box.sh("cat /proc/[0-9]*/stat | grep -c ') Z ' || true") == "0\n", 10, "they are not reaped")
 
 
 def test_the_guest_has_its_name_clock_and_disk(box: Box) -> None:
     assert box.sh("hostname") == "shared\n"
-    assert abs(int(box.sh("date +%s")) - time.time()) < 5
+    begun = time.time()
+    assert begun - 5 < int(box.sh("date +%s")) < time.time() + 5
     size_mib = int(box.sh("df -m / | tail -1 | awk '{print $2}'"))
     assert 400 < size_mib <= 512

@@ -77,6 +77,7 @@ def site(engine: LiveEngine) -> Iterator[Box]:
     for port, script in ((8081, ECHO), (8082, SOCKET), (8083, EVENTS), (8084, GREETING)):
         box.exec("/bin/sh", "-c", f"cat > /serve{port}; chmod +x /serve{port}", stdin=script)
         box.sh(f"nc -ll -p {port} -e /serve{port} > /dev/null 2>&1 < /dev/null &")
+        wait_for(lambda port=port: f":{port} " in box.sh("netstat -ltn"), 10, f"nothing listens on {port}")
     yield box
     box.destroy()
 
@@ -95,7 +96,7 @@ def url(box: Box, port: int = PORT) -> str:
 
 def curl(authority: Path, *argv: str) -> str:
     done = subprocess.run(
-        ["curl", "-sS", "-m", "20", "--cacert", str(authority), *argv], capture_output=True, text=True, check=False
+        ["curl", "-sS", "-m", "100", "--cacert", str(authority), *argv], capture_output=True, text=True, check=False
     )
     return done.stdout + done.stderr
 
@@ -143,9 +144,9 @@ async def _shout(address: str, authority: Path) -> tuple[bytes, bytes]:
     context = ssl.create_default_context(cafile=str(authority))
     reader, writer = await asyncio.open_connection("127.0.0.1", int(port), ssl=context, server_hostname=name)
     writer.write(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode())
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     writer.write(b"ping")
-    echoed = await asyncio.wait_for(reader.readexactly(4), 15)
+    echoed = await asyncio.wait_for(reader.readexactly(4), 60)
     writer.transport.abort()
     with suppress(OSError):
         await writer.wait_closed()
@@ -184,7 +185,7 @@ def test_plain_http_is_there_too(engine: LiveEngine, site: Box) -> None:
     port = engine.call("GET", "/v1/ingress")["http_port"]
     host = url(site).removeprefix("https://").partition(":")[0]
 
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as visit:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as visit:
         visit.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: visit.recv(65_536), b""))
 
@@ -233,10 +234,10 @@ def test_trust_makes_curl_and_chromium_believe_until_it_is_taken_back(
         mount --bind {tmp_path}/certs /etc/ssl/certs
         certutil -N -d sql:{store} --empty-password
         createos trust
-        curl -sS -m 20 {url(site)}/
+        curl -sS -m 100 {url(site)}/
         certutil -L -d sql:{store} | grep -c createos-local
         createos trust --remove
-        curl -sS -m 20 {url(site)}/ 2>&1 || certutil -L -d sql:{store} | grep -c createos-local || true
+        curl -sS -m 100 {url(site)}/ 2>&1 || certutil -L -d sql:{store} | grep -c createos-local || true
     """
     environment = {**engine.environment, "HOME": str(tmp_path)}
 
@@ -272,7 +273,7 @@ def test_open_prints_the_url_and_hands_it_to_a_browser(engine: LiveEngine, site:
 
 def test_a_visit_wakes_a_sandbox_that_idleness_has_paused(engine: LiveEngine, site: Box, authority: Path) -> None:
     site.pause()
-    with sqlite3.connect(engine.state / "engine.db") as database:
+    with sqlite3.connect(engine.state / "engine.db", timeout=60) as database:
         database.execute("UPDATE sandboxes SET auto_paused = 1 WHERE id = ?", (site.id,))
 
     page = curl(authority, url(site))

@@ -6,6 +6,7 @@ import base64
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -39,14 +40,29 @@ def view(box: Box, process: dict[str, Any]) -> dict[str, Any]:
 
 
 def ended(box: Box, process: dict[str, Any], scope: str = "leader") -> dict[str, Any]:
-    found: dict[str, Any] = box.engine.call("GET", f"{_path(box, process)}/wait?timeout_ms=30000&scope={scope}")
+    found: dict[str, Any] = box.engine.call("GET", f"{_path(box, process)}/wait?timeout_ms=55000&scope={scope}")
     return found
 
 
 def journal(box: Box, process: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
     """Read events up to the exit."""
+    with following(box, process, after) as events:
+        return list(events)
+
+
+@contextmanager
+def following(box: Box, process: dict[str, Any], after: int = 0) -> Iterator[Iterator[dict[str, Any]]]:
+    """Yield events as they come."""
     with box.engine.http.stream("GET", f"{_path(box, process)}/connect?after={after}") as answer:
-        return [event for line in answer.iter_lines() if (event := json.loads(line))["type"] != "heartbeat"]
+        yield (event for line in answer.iter_lines() if (event := json.loads(line))["type"] != "heartbeat")
+
+
+def shows(box: Box, process: dict[str, Any], wanted: bytes) -> None:
+    """Follow a process until it has printed this."""
+    seen: list[dict[str, Any]] = []
+    with following(box, process) as events:
+        while wanted not in text(seen):
+            seen.append(next(events))
 
 
 def text(events: list[dict[str, Any]]) -> bytes:
@@ -59,8 +75,8 @@ def _path(box: Box, process: dict[str, Any]) -> str:
 
 def test_a_process_survives_a_client_that_drops_and_a_daemon_that_is_killed(own: LiveEngine, host: Box) -> None:
     process = start(host, "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.5; done; exit 9")
-    with own.http.stream("GET", f"{_path(host, process)}/connect") as answer:
-        first = json.loads(next(answer.iter_lines()))
+    with following(host, process) as coming:
+        first = next(coming)
     own.signal(signal.SIGKILL)
     own.start()
 
@@ -87,8 +103,9 @@ def test_the_journal_is_bounded_and_says_what_is_gone(host: Box) -> None:
 
 
 def test_waiting_for_the_tree_waits_for_what_the_leader_left(host: Box) -> None:
-    process = start(host, "setsid sleep 2 >/dev/null 2>&1 & exit 0")
+    process = start(host, "mkfifo /tmp/gate; setsid cat /tmp/gate >/dev/null 2>&1 & exit 0")
     leader = ended(host, process)
+    host.sh("echo >/tmp/gate")
     tree = ended(host, process, scope="tree")
 
     assert (leader["leader_exited"], leader["tree_exited"]) == (True, False)
@@ -113,7 +130,7 @@ def test_a_wait_that_takes_too_long_is_408(host: Box) -> None:
 
 def test_a_terminal_echoes_takes_a_size_and_names_its_foreground_job(host: Box) -> None:
     process = start(host, "stty size; sleep 987", pty={"rows": 31, "cols": 97})
-    wait_for(lambda: b"31 97" in text(journal(host, process)), 10, "the size was not printed")
+    shows(host, process, b"31 97")
     wait_for(lambda: view(host, process).get("foreground"), 10, "no foreground job")
     host.engine.call("POST", f"{_path(host, process)}/signal", {"signal": "SIGINT"})
     done = ended(host, process)

@@ -28,7 +28,7 @@ def piped(engine: LiveEngine, line: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -39,7 +39,7 @@ def typed(engine: LiveEngine, *words: str) -> str:
     with subprocess.Popen([CREATEOS, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
         shown = b""
-        while select.select([ours], [], [], 120)[0]:
+        while select.select([ours], [], [], 600)[0]:
             try:
                 shown += os.read(ours, 65536)
             except OSError:  # the terminal's other end is closed

@@ -50,7 +50,8 @@ def test_a_sandbox_pauses_itself_and_reads_its_answer_after_the_resume(engine: L
     wait_for(lambda: engine.rows()[box.id] == "paused", 30, "the sandbox did not pause")
     box.resume()
 
-    assert box.sh("cat /root/said").startswith("HTTP/1.1 202 ")
+    said = wait_for(lambda: box.sh("cat /root/said"), 30, "there is no answer")
+    assert said.startswith("HTTP/1.1 202 ")
     assert ask(box, "/self/nothing").startswith("HTTP/1.1 404 ")
     box.destroy()
 
@@ -68,11 +69,10 @@ def test_after_a_killed_daemon_the_fifo_still_reaches_the_next_one(engine: LiveE
 
 def test_without_a_daemon_a_request_is_refused_and_not_done_later(engine: LiveEngine) -> None:
     box = engine.create(name="patient")
-    box.exec(
-        "/bin/sh",
-        "-c",
-        f"(sleep 2; {ASK.format(method='POST', path='/self/delete')} > /dev/console) </dev/null >/dev/null 2>&1 &",
-    )
+    delete = ASK.format(method="POST", path="/self/delete")
+    # The guest notices the daemon's end by its DNS.
+    script = f"while nc -w 60 169.254.77.1 53; do sleep 0.1; done; sleep 1; {delete} > /dev/console"
+    box.exec("/bin/sh", "-c", f"({script}) </dev/null >/dev/null 2>&1 &")
     engine.signal(signal.SIGKILL)
     console = engine.state / "sandboxes" / box.id / "console.log"
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ class Login:
             ["ssh", *self.options, "-p", str(self.port), self.at, *argv],
             input=stdin,
             capture_output=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -90,7 +89,7 @@ def test_a_wrong_key_an_unknown_name_and_a_strange_key_look_the_same(login: Logi
 
     def refused(words: list[str], name: str) -> str:
         argv = ["ssh", *words, "-p", str(login.port), f"{name}@127.0.0.1", "true"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 255
         return done.stderr.replace(name, "NAME")
 
@@ -103,14 +102,14 @@ def test_files_go_both_ways_with_scp_and_sftp(login: Login, tmp_path: Path) -> N
     sent.chmod(0o750)
     scp = ["scp", "-q", "-p", *login.options, "-P", str(login.port)]
 
-    subprocess.run([*scp, sent, f"{login.at}:/root/kept"], check=True, timeout=60)
-    subprocess.run([*scp, f"{login.at}:/root/kept", back], check=True, timeout=60)
+    subprocess.run([*scp, sent, f"{login.at}:/root/kept"], check=True, timeout=300)
+    subprocess.run([*scp, f"{login.at}:/root/kept", back], check=True, timeout=300)
     batch = f"put {sent} /root/second\nls -l /root\nrename /root/second /root/third\nmkdir /root/d\n"
     listed = subprocess.run(
         ["sftp", "-b", "-", *login.options, "-P", str(login.port), login.at],
         input=batch.encode(),
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -146,15 +145,14 @@ def _connects(port: int) -> bool:
 
 def test_a_terminal_has_a_size_and_ctrl_c_reaches_the_program(login: Login) -> None:
     argv = [*login.options, "-p", str(login.port), "-tt", login.at]
-    with pexpect.spawn("ssh", argv, dimensions=(33, 99), timeout=30, encoding="utf-8") as terminal:
+    with pexpect.spawn("ssh", argv, dimensions=(33, 99), timeout=120, encoding="utf-8") as terminal:
         terminal.sendline("stty size")
         terminal.expect("33 99")
         terminal.setwinsize(21, 71)
-        time.sleep(0.5)
-        terminal.sendline("stty size")
-        terminal.expect("21 71")
+        terminal.sendline('until stty size | grep "21 71"; do sleep 0.1; done; echo followed-$?')
+        terminal.expect("followed-0")
         terminal.sendline("sleep 1000")
-        time.sleep(0.5)
+        login.box.awaits("sleep 1000")
         terminal.sendintr()
         terminal.sendline("echo code-$?; exit 3")
         terminal.expect("code-130")
@@ -172,7 +170,7 @@ def test_rsync_copies_a_tree_into_an_image_that_has_it(engine: LiveEngine, key: 
     login = log_in(engine, box, key)
     shell = " ".join(["ssh", *login.options, "-p", str(login.port)])
 
-    subprocess.run(["rsync", "-a", "-e", shell, f"{tree}/", f"{login.at}:/root/tree/"], check=True, timeout=60)
+    subprocess.run(["rsync", "-a", "-e", shell, f"{tree}/", f"{login.at}:/root/tree/"], check=True, timeout=300)
 
     assert box.sh("cat /root/tree/below/file") == "text\n"
     box.destroy()

@@ -26,7 +26,7 @@ def command(engine: LiveEngine, box: Box, local: Path, remote: str, *more: str) 
 
 def once(engine: LiveEngine, box: Box, local: Path, remote: str, *more: str) -> dict[str, Any]:
     done = subprocess.run(  # noqa: PLW1510
-        command(engine, box, local, remote, "--once", *more), env=engine.environment, capture_output=True, timeout=90
+        command(engine, box, local, remote, "--once", *more), env=engine.environment, capture_output=True, timeout=600
     )
     assert done.returncode == 0, (done.stdout, done.stderr)
     document: dict[str, Any] = json.loads(done.stdout)
@@ -101,5 +101,5 @@ def test_a_running_synchronisation_survives_a_restart_and_a_pause_and_ends_with_
     box.sh("rm /root/live/second")
     wait_for(lambda: not (local / "second").exists(), 15, "the removal did not arrive")
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(15) == 0
+    assert watching.wait(60) == 0
     assert box.sh("ls -A /root/live").split() == ["first", "fourth", "third"]
