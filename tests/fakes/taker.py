@@ -80,6 +80,6 @@ def raw_app(taker: Taker) -> FastAPI:
 
 async def answer_of(reader: asyncio.StreamReader) -> tuple[int, str]:
     """Return the status and the head of the next answer."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     return int(head.split()[1]), head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from ipaddress import ip_address
@@ -9,10 +10,17 @@ from ipaddress import ip_address
 import pytest
 from createos_netconfig.ruleset import Policy
 
-from tests.host.netlab import PRIVATE_SERVER_V4, PRIVATE_SERVER_V6, SERVER_V4, Lab, Namespace
+from tests.host.netlab import PRIVATE_SERVER_V4, PRIVATE_SERVER_V6, SERVER_V4, Lab, Namespace, leave_mounts
 from tests.host.s3server import S3Server
 
 RESOLVERS = Policy(resolvers=(ip_address(PRIVATE_SERVER_V4), ip_address(PRIVATE_SERVER_V6)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_mounts() -> None:
+    """Modules that run beside each other do not see what the others mount."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        leave_mounts()
 
 
 @pytest.fixture

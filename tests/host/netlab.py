@@ -28,7 +28,7 @@ SERVER_V4, SERVER_V6 = "203.0.113.10", "2001:db8:2::10"
 METADATA = "169.254.169.254"
 PRIVATE_SERVER_V4, PRIVATE_SERVER_V6 = "192.168.50.10", "fd50::10"
 _MACS = "02:00:00:00:00:01", "02:00:00:00:00:02"
-_CLONE_NEWNET = 0x40000000
+_CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000
 
 
 class Namespace:
@@ -189,6 +189,11 @@ async def _add_tap(instance: Instance, endpoint: Endpoint) -> None:
 async def _remove_tap(instance: Instance, endpoint: Endpoint) -> None:
     async with Links(instance) as links:
         await links.remove_tap(endpoint.interface)
+
+
+def leave_mounts() -> None:
+    """Give this thread, and what it starts, a mount namespace of its own."""
+    _call("unshare", _CLONE_NEWNS)
 
 
 @contextmanager

@@ -254,8 +254,8 @@ class Box:
         return str(result["stdout"])
 
     def awaits(self, command: str) -> None:
-        """Wait until the guest runs a program with exactly this command line, whoever has started it."""
-        wait_for(lambda: self.exec("pgrep", "-f", "-x", command)["exit_code"] == 0, 30, f"{command} does not run")
+        """Wait until the guest runs a program with this command line, whoever has started it."""
+        wait_for(lambda: self.exec("pgrep", "-f", f"^{command}")["exit_code"] == 0, 30, f"{command} does not run")
 
     @contextmanager
     def stream(self, cmd: str, *args: str) -> Iterator[Iterator[dict[str, Any]]]:

@@ -75,7 +75,7 @@ def serve(
 
     yield start
     for server in started:
-        server.thread.join(5)
+        server.thread.join(60)
 
 
 def self_signed(directory: Path) -> Path:

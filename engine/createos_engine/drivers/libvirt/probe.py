@@ -18,7 +18,7 @@ from createos_engine.words import Accelerator
 log = structlog.get_logger(__name__)
 
 MARKER = b"createos-probe-ok"
-KVM_DEADLINE_S, TCG_DEADLINE_S = 4.0, 30.0
+KVM_DEADLINE_S, TCG_DEADLINE_S = 4.0, 90.0
 _CMDLINE = (
     "console=ttyS0 quiet loglevel=0 tsc=reliable no_timer_check i8042.noaux i8042.nokbd cryptomgr.notests panic=-1 "
     "createos.probe=1"

@@ -142,7 +142,7 @@ async def test_a_client_that_goes_away_ends_the_program(
         "query_string": b"",
         "headers": headers,
     }
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await app(scope, receive, send)
 
     assert world.execs.ended.is_set()

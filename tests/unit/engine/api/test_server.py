@@ -120,7 +120,7 @@ async def test_a_program_ends_when_its_client_hangs_up(server: ApiServer, world:
 
         call.cancel()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await world.execs.ended.wait()
 
 
@@ -133,7 +133,7 @@ async def test_a_client_that_stops_reading_and_leaves_ends_its_program(server: A
             await asyncio.sleep(0.2)
             assert not world.execs.ended.is_set()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await world.execs.ended.wait()
 
 

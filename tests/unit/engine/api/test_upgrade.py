@@ -51,7 +51,7 @@ class Wire:
 
     async def answer(self) -> tuple[int, dict[str, str], dict[str, object]]:
         """Return status, headers and JSON of the next answer."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             first, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
             body = await self._reader.readexactly(int(headers["content-length"]))
@@ -59,7 +59,7 @@ class Wire:
 
     async def hung_up(self) -> bool:
         """Return whether the server closes the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self._reader.read() == b""
 
 

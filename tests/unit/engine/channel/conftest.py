@@ -34,7 +34,7 @@ def lost() -> list[str]:
 
 @pytest.fixture
 async def channel(guest: FakeGuest, lost: list[str]) -> AsyncIterator[Channel]:
-    connected = await Channel.connect(guest.path, deadline_s=5, on_lost=lost.append)
+    connected = await Channel.connect(guest.path, deadline_s=60, on_lost=lost.append)
     yield connected
     await connected.close()
     assert guest.complaints == []
@@ -42,7 +42,7 @@ async def channel(guest: FakeGuest, lost: list[str]) -> AsyncIterator[Channel]:
 
 @pytest.fixture
 async def agent(guest: FakeGuest, lost: list[str]) -> AsyncIterator[AgentClient]:
-    connected = await AgentClient.connect(guest.path, deadline_s=5, on_lost=lost.append)
+    connected = await AgentClient.connect(guest.path, deadline_s=60, on_lost=lost.append)
     yield connected
     await connected.close()
     assert guest.complaints == []

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(120)
 async def test_ready_is_parsed(guest: FakeGuest) -> None:
     guest.hello = {**HELLO, "boot": {"state": "failed", "reason": "no root\x07"}, "later": "key"}
 
-    channel = await Channel.connect(guest.path, deadline_s=5)
+    channel = await Channel.connect(guest.path, deadline_s=60)
 
     assert (channel.ready.agent, channel.ready.capabilities, channel.ready.boot_ms) == ("fake", ("exec",), 1234)
     assert (channel.ready.boot_state, channel.ready.boot_reason) == ("failed", "no root")
@@ -40,7 +40,7 @@ async def test_ready_is_parsed(guest: FakeGuest) -> None:
 async def test_bytes_of_an_earlier_connection_are_dropped(guest: FakeGuest, stale: bytes) -> None:
     guest.stale = guest.before_ready = stale
 
-    channel = await Channel.connect(guest.path, deadline_s=5)
+    channel = await Channel.connect(guest.path, deadline_s=60)
     stream = await channel.open({"kind": "ping"})
 
     assert await stream.result() == {}
@@ -50,7 +50,7 @@ async def test_bytes_of_an_earlier_connection_are_dropped(guest: FakeGuest, stal
 async def test_lost_first_bytes_are_sent_again(guest: FakeGuest) -> None:
     guest.deaf_resets = 2
 
-    channel = await Channel.connect(guest.path, deadline_s=5)
+    channel = await Channel.connect(guest.path, deadline_s=60)
 
     assert guest.resets == 3
     await channel.close()
@@ -58,7 +58,7 @@ async def test_lost_first_bytes_are_sent_again(guest: FakeGuest) -> None:
 
 async def test_a_machine_that_starts_late_is_waited_for(tmp_path: Path) -> None:
     guest = FakeGuest(tmp_path / "channel")
-    connecting = asyncio.create_task(Channel.connect(guest.path, deadline_s=5))
+    connecting = asyncio.create_task(Channel.connect(guest.path, deadline_s=60))
     await asyncio.sleep(0.1)
 
     await guest.start()
@@ -76,7 +76,7 @@ async def test_a_guest_that_answers_every_reset_at_once_when_it_is_up_is_fine(gu
 
     guest.deaf_resets, guest.after_ready = 2, answer_twice_more
 
-    channel = await Channel.connect(guest.path, deadline_s=5)
+    channel = await Channel.connect(guest.path, deadline_s=60)
     stream = await channel.open({"kind": "ping"})
 
     assert await stream.result() == {}
@@ -85,7 +85,7 @@ async def test_a_guest_that_answers_every_reset_at_once_when_it_is_up_is_fine(gu
 
 async def test_a_connection_that_is_closed_while_it_waits_is_made_again(guest: FakeGuest) -> None:
     guest.deaf_resets = 1
-    connecting = asyncio.create_task(Channel.connect(guest.path, deadline_s=5))
+    connecting = asyncio.create_task(Channel.connect(guest.path, deadline_s=60))
     await guest.until(lambda: guest.resets == 1)
     guest.links[0].writer.transport.abort()
 
@@ -140,12 +140,12 @@ async def test_a_ready_that_cannot_be_understood_is_refused_at_once(guest: FakeG
     guest.hello = hello
 
     with pytest.raises(GuestFailed, match=said):
-        await Channel.connect(guest.path, deadline_s=5)
+        await Channel.connect(guest.path, deadline_s=60)
 
 
 async def test_a_path_that_cannot_be_a_socket_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(GuestFailed, match="has 2[0-9][0-9] bytes; a socket's path has at most 107"):
-        await Channel.connect(tmp_path / ("x" * 200), deadline_s=5)
+        await Channel.connect(tmp_path / ("x" * 200), deadline_s=60)
 
 
 async def test_a_socket_that_nobody_listens_on_any_more_is_named(guest: FakeGuest) -> None:

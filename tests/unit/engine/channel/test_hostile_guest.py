@@ -169,7 +169,7 @@ async def test_a_flood_does_not_keep_the_event_loop_from_others(
     guest.scripts["attack"] = attack
     other = FakeGuest(guest.path.with_name("other"))
     await other.start()
-    neighbour = await Channel.connect(other.path, deadline_s=5)
+    neighbour = await Channel.connect(other.path, deadline_s=60)
 
     attacked = await channel.open({"kind": "attack"})
     longest = 0.0
@@ -189,7 +189,7 @@ async def test_a_guest_that_floods_from_its_first_byte_is_lost_at_once(guest: Fa
 
     guest.after_ready, lost = flood, []
 
-    channel = await Channel.connect(guest.path, deadline_s=5, on_lost=lost.append)
+    channel = await Channel.connect(guest.path, deadline_s=60, on_lost=lost.append)
     await guest.until(lambda: bool(lost))
 
     assert "a frame EXIT came for stream 1, which was never opened" in lost[0]

@@ -31,7 +31,7 @@ async def test_a_bug_ends_the_daemon() -> None:
     background.start("bug", bug())
 
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(background.failed, 1)
+        await asyncio.wait_for(background.failed, 60)
     await background.close()
 
 

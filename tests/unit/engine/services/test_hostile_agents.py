@@ -56,7 +56,7 @@ class Lab:
         channel.parent.mkdir(parents=True, exist_ok=True)
         self.guests[name] = FakeGuest(channel)
         await self.guests[name].start()
-        await self._adopt(row, deadline_s=5)
+        await self._adopt(row, deadline_s=60)
         return row
 
     async def error(self, row: Sandbox) -> str:
@@ -122,7 +122,7 @@ async def test_an_agent_that_is_lost_together_with_its_greeting_is_not_connected
 
     for _ in range(20):
         with suppress(GuestFailed):
-            await lab.agents.connect(row.id, deadline_s=5)
+            await lab.agents.connect(row.id, deadline_s=60)
         await lab.guests[HOSTILE].until(lambda: not lab.agents.connected(row.id))
 
 

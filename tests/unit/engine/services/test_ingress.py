@@ -47,7 +47,7 @@ async def site_of(world: World, tmp_path: Path, **settings: object) -> Site:
     row = await world.store.change(row.id, SandboxChanges(ingress_enabled=True))
     guests = Guests(world.store, cast("Any", None))
     given = Settings(ingress_https_port=0, ingress_http_port=0, **settings)  # type: ignore[arg-type]
-    wakes = Wakes(world.store, resume, deadline_s=5)
+    wakes = Wakes(world.store, resume, deadline_s=60)
     return Site(world, Ingress(world.store, guests, wakes.woken, given, tmp_path / "ingress"), guests, row)
 
 

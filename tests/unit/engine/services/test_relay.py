@@ -24,7 +24,7 @@ async def guest(tmp_path: Path) -> AsyncIterator[FakeGuest]:
 
 @pytest.fixture
 async def agent(guest: FakeGuest) -> AsyncIterator[AgentClient]:
-    connected = await AgentClient.connect(guest.path, deadline_s=5)
+    connected = await AgentClient.connect(guest.path, deadline_s=60)
     yield connected
     await connected.close()
     assert guest.complaints == []

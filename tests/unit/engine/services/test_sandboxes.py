@@ -18,7 +18,7 @@ def wish(name: str = "demo-box") -> NewSandbox:
 
 
 async def until(world: World, sandbox_id: str, state: State) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while world.store.state(sandbox_id) is not state:
             await asyncio.sleep(0.001)
 
@@ -112,7 +112,7 @@ async def test_a_destroy_that_the_host_refuses_stays_to_be_repeated(world: World
 async def test_only_so_many_machines_boot_at_once(world: World) -> None:
     world.machines.go.clear()
     creates = [asyncio.ensure_future(world.running(f"box-{n}")) for n in range(6)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(world.store.in_states({State.CREATING})) < 6 or not world.machines.booting:
             await asyncio.sleep(0.001)
     world.machines.go.set()
@@ -128,7 +128,7 @@ async def test_creates_at_once_do_not_share_the_same_free_memory(world: World, m
     world.machines.go.clear()
     creates = [asyncio.ensure_future(world.running(f"box-{n}")) for n in range(5)]
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while sum(create.done() for create in creates) < 3:
             await asyncio.sleep(0.001)
     world.machines.go.set()

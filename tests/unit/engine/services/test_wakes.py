@@ -68,7 +68,7 @@ async def test_a_resume_that_cannot_begin_is_told_at_once(world: World) -> None:
         raise Unavailable("not enough free memory")
 
     with pytest.raises(Unavailable, match="not enough free memory"):
-        await Wakes(world.store, refuse, deadline_s=5).wake(world.user, box.id)
+        await Wakes(world.store, refuse, deadline_s=60).wake(world.user, box.id)
 
 
 async def test_the_wait_has_an_end(world: World) -> None:
