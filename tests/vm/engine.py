@@ -255,7 +255,7 @@ class Box:
 
     def awaits(self, command: str) -> None:
         """Wait until the guest runs a program with this command line, whoever has started it."""
-        wait_for(lambda: self.exec("pgrep", "-f", f"^{command}")["exit_code"] == 0, 30, f"{command} does not run")
+        wait_for(lambda: f" {command}\n" in self.sh("ps"), 30, f"{command} does not run")
 
     @contextmanager
     def stream(self, cmd: str, *args: str) -> Iterator[Iterator[dict[str, Any]]]:
