@@ -84,8 +84,8 @@ def test_a_failed_build_says_which_step_failed(engine: LiveEngine) -> None:
 def test_a_build_begins_again_after_the_daemon_was_killed_and_leaves_nothing_of_the_first() -> None:
     before = unfinished()
     with live_engine() as engine:
-        submit(engine, "slow", "FROM busybox:1\nRUN sleep 8\n")
-        wait_for(lambda: "sleep 8" in engine.http.get("/v1/templates/slow/logs").text, 30, "the build did not begin")
+        submit(engine, "slow", "FROM busybox:1\nRUN sleep 6\n")
+        wait_for(lambda: "sleep 6" in engine.http.get("/v1/templates/slow/logs").text, 30, "the build did not begin")
         engine.signal(signal.SIGKILL)
         engine.start()
         built(engine, "slow")

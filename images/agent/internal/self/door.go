@@ -6,6 +6,7 @@
 package self
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"sync"
@@ -32,6 +33,9 @@ type Verdict struct {
 
 // Door is where requests go out; its zero value has no host behind it.
 type Door struct {
+	// wait is how long a verdict may take, verdictWait when it is 0.
+	wait time.Duration
+
 	mu      sync.Mutex
 	stream  *mux.Stream
 	last    uint64
@@ -95,7 +99,7 @@ func (d *Door) Ask(action, reason string) (verdict Verdict, confirm func()) {
 		d.sending--
 		d.mu.Unlock()
 	}()
-	timer := time.NewTimer(verdictWait)
+	timer := time.NewTimer(cmp.Or(d.wait, verdictWait))
 	defer timer.Stop()
 	select {
 	case verdict = <-answer:

@@ -102,7 +102,7 @@ func request(t *testing.T, address, text string) string {
 }
 
 func TestTheAnswerIsOutBeforeTheHostMayGo(t *testing.T) {
-	door := &Door{}
+	door := &Door{wait: time.Minute}
 	h := listen(t, door)
 	address := start(t, door)
 	answers := make(chan string, 1)
@@ -124,7 +124,7 @@ func TestTheAnswerIsOutBeforeTheHostMayGo(t *testing.T) {
 }
 
 func TestARefusalIsPassedOnAndNothingHappens(t *testing.T) {
-	door := &Door{}
+	door := &Door{wait: time.Minute}
 	h := listen(t, door)
 	address := start(t, door)
 	answers := make(chan string, 1)
@@ -199,7 +199,7 @@ func TestAReasonIsCut(t *testing.T) {
 }
 
 func TestWordsInTheFIFOAreRequests(t *testing.T) {
-	door := &Door{}
+	door := &Door{wait: time.Minute}
 	h := listen(t, door)
 	path := t.TempDir() + "/self"
 	lines := make(chan string, 10)
