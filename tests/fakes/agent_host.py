@@ -26,7 +26,7 @@ T = TypeVar("T")
 def build_agent(to: Path) -> Path:
     """Build the agent into a directory."""
     binary = to / "agent"
-    subprocess.run([str(GO), "build", "-o", str(binary), "."], cwd=TOP / "images/agent", check=True, timeout=100)
+    subprocess.run([str(GO), "build", "-o", str(binary), "."], cwd=TOP / "images/agent", check=True, timeout=600)
     return binary
 
 
@@ -47,7 +47,7 @@ class AgentHost:
         """Start the agent and connect to it."""
         self._socket.unlink(missing_ok=True)
         self._process = subprocess.Popen([self._binary, "--serve-socket", self._socket])
-        self._client = self._run(AgentClient.connect(self._socket, deadline_s=10))
+        self._client = self._run(AgentClient.connect(self._socket, deadline_s=60))
 
     def stop(self) -> None:
         """End connections and agent, as a daemon that dies together with the machine."""

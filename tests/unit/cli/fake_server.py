@@ -55,4 +55,4 @@ def serve(api: FakeApi, path: Path) -> Iterator[Path]:
             yield path
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(120)

@@ -57,7 +57,7 @@ async def test_an_overlay_lies_on_its_base_and_is_private(tmp_path: Path) -> Non
 
     await Disks().create_overlay(base, overlay, 64)
 
-    described = await run("qemu-img", "info", "--output=json", overlay, deadline_s=10)
+    described = await run("qemu-img", "info", "--output=json", overlay, deadline_s=60)
     assert f'"backing-filename": "{base}"' in described
     assert f'"virtual-size": {64 * 2**20}' in described
     assert overlay.stat().st_mode & 0o777 == 0o600

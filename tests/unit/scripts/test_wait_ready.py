@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "wait_ready.py"
 
 def wait_ready(*arguments: object) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, SCRIPT, *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def answering(path: Path, *answers: bytes) -> Iterator[None]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield
-        thread.join(timeout=10)
+        thread.join(timeout=120)
 
 
 READY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -60,7 +60,7 @@ def test_when_the_time_is_over_the_daemons_own_reason_is_shown(tmp_path: Path) -
 
 def test_a_daemon_that_ended_is_not_waited_for(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait(timeout=30)
+    gone.wait(timeout=120)
 
     done = wait_ready(tmp_path / "a.sock", 20, gone.pid)
 

@@ -12,8 +12,6 @@ from createos_cli.sync.plan import Mode
 
 from tests.unit.cli.sync.conftest import World, contents
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def test_what_either_side_has_both_have(world: World) -> None:
     (world.local / "a").write_text("from here")

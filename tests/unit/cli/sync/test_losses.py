@@ -7,8 +7,6 @@ from createos_cli.sync.failures import Stop
 
 from tests.unit.cli.sync.conftest import World, contents
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.mark.parametrize("emptied", ["local", "remote"])
 def test_most_files_gone_stops_before_anything_is_removed(world: World, emptied: str) -> None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 
-import pytest
 from createos_engine.api.duplex import RawConnection
 from createos_engine.api.server import ApiServer
 from createos_engine.duplex import Duplex
 
 from tests.fakes.taker import HEAD, Connect, Taker, answer_of
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_client_that_hangs_up_ends_what_reads(connect: Connect, taker: Taker) -> None:

@@ -17,7 +17,6 @@ from tests.fakes.files import LIMIT_BYTES
 from tests.fakes.rows import sandbox
 from tests.fakes.services import KEY, FakeWorld
 
-pytestmark = pytest.mark.timeout(120)
 DATA = bytes(range(256)) * 1000
 
 

@@ -16,8 +16,6 @@ from tests.fakes.rows import sandbox
 from tests.fakes.services import KEY, FakeWorld
 from tests.fakes.taker import answer_of
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 async def server(app: FastAPI, tmp_path: Path) -> AsyncIterator[ApiServer]:

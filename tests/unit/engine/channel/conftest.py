@@ -55,7 +55,7 @@ def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if os.geteuid() != 0:
         pytest.skip("the agent runs programs as the user it is asked for")
     binary = tmp_path_factory.mktemp("agent") / "agent"
-    subprocess.run([str(GO), "build", "-o", str(binary), "."], cwd=TOP / "images/agent", check=True, timeout=100)
+    subprocess.run([str(GO), "build", "-o", str(binary), "."], cwd=TOP / "images/agent", check=True, timeout=600)
     return binary
 
 
@@ -63,7 +63,7 @@ def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def real(agent_binary: Path, tmp_path: Path) -> AsyncIterator[AgentClient]:
     process = await asyncio.create_subprocess_exec(agent_binary, "--serve-socket", tmp_path / "s")
     try:
-        client = await AgentClient.connect(tmp_path / "s", deadline_s=10)
+        client = await AgentClient.connect(tmp_path / "s", deadline_s=60)
         yield client
         await client.close()
     finally:

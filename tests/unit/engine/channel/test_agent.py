@@ -11,8 +11,6 @@ from createos_engine.errors import GuestFailed
 
 from tests.fakes.guest import FakeGuest, GuestStream, Refused, Script
 
-pytestmark = pytest.mark.timeout(120)
-
 IDENTITY = Identity(
     hostname="demo-box",
     clock_unix_ns=1_782_900_000_000_000_000,

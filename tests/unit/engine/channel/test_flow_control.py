@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from createos_engine.drivers.channel.mux import Channel
 from createos_engine.drivers.channel.stream import BULK_WINDOW_BYTES, Stream
 
 from tests.fakes.guest import DATA, WINDOW, FakeGuest, GuestStream, flood
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def swallow(stream: GuestStream) -> dict[str, object]:

@@ -13,8 +13,6 @@ from createos_engine.errors import GuestFailed
 
 from tests.fakes.guest import DATA, EXIT, HELLO, READY, FakeGuest, Link, as_json, frame
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_ready_is_parsed(guest: FakeGuest) -> None:
     guest.hello = {**HELLO, "boot": {"state": "failed", "reason": "no root\x07"}, "later": "key"}

@@ -14,8 +14,6 @@ from createos_engine.words import Output, Terminal
 
 from tests.fakes.guest import FakeGuest, GuestStream
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_a_program_is_asked_for_as_the_protocol_says(guest: FakeGuest, agent: AgentClient) -> None:
     program = Program(("true", "-x"), env={"A": "1", "B": "two words"}, cwd="/srv", user="www")

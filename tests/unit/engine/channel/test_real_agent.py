@@ -12,8 +12,6 @@ from createos_engine.words import Terminal
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def shell(script: str) -> Program:
     return Program(("sh", "-c", script), env=ENV, cwd="/")

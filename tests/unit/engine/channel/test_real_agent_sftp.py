@@ -6,11 +6,9 @@ import pwd
 import struct
 from pathlib import Path
 
-import pytest
 from createos_engine.drivers.channel.agent import AgentClient, Program
 from createos_engine.drivers.channel.stream import Stream
 
-pytestmark = pytest.mark.timeout(120)
 INIT = b"\x00\x00\x00\x05\x01\x00\x00\x00\x03"
 
 

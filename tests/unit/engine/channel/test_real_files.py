@@ -20,7 +20,6 @@ from createos_engine.words import User
 from tests.fakes.duplex import FakeDuplex
 from tests.fakes.rows import NOON, sandbox
 
-pytestmark = pytest.mark.timeout(120)
 ME = User("usr-1", "me", NOON)
 LIMIT = 8 * 2**20
 

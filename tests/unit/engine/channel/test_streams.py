@@ -11,8 +11,6 @@ from createos_engine.errors import GuestFailed, TooLarge
 
 from tests.fakes.guest import FakeGuest, GuestStream
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_a_result_is_the_guests_object(guest: FakeGuest, channel: Channel) -> None:
     async def answer(stream: GuestStream) -> dict[str, object]:

@@ -19,6 +19,6 @@ def test_only_a_capability_qemu_of_this_root_is_ended(tmp_path: Path) -> None:
         ended = end_leftovers(ours)
 
         assert ended == [leftover.pid]
-        assert leftover.wait(10) == -9
+        assert leftover.wait(120) == -9
         assert stranger.poll() is None
         stranger.kill()

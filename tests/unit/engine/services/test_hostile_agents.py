@@ -19,8 +19,6 @@ from tests.fakes.guest import DATA, EXIT, FakeGuest, Link, frame
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.unit.engine.services.conftest import World
 
-pytestmark = pytest.mark.timeout(120)
-
 HOSTILE, NEIGHBOUR = "hostile", "neighbour"
 STREAMS = 100_000
 

@@ -13,8 +13,6 @@ from createos_engine.services.relay import relay
 from tests.fakes.duplex import FakeDuplex
 from tests.fakes.guest import EOF, FakeGuest, GuestStream, Refused
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 async def guest(tmp_path: Path) -> AsyncIterator[FakeGuest]:

@@ -56,7 +56,7 @@ class Proxy:
         writer.write(
             f"{lines}\r\nConnection: close\r\n\r\n".replace("\n", "\r\n").replace("\r\r", "\r").encode() + body
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = await reader.read(-1)
         writer.close()
         return answer
