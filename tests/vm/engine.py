@@ -23,9 +23,8 @@ import httpx
 from tests.vm.found_out import FoundOut
 
 LIVE = ("creating", "running", "destroying")
-READY_DEADLINE_S = 60.0
 # Deadlines are what a quiet machine needs amply; a busy one may take so many times that.
-_PATIENCE = 5
+READY_DEADLINE_S, _PATIENCE = 60.0, 5
 _PLACES = ("/var/tmp", "/run")
 # Engines in one network namespace must not share addresses, nor have those of private networks (10.78).
 _SUBNETS = itertools.count(79)
