@@ -19,8 +19,8 @@ inside() {
     # The page of MATRIX is written by one process.
     [[ -z ${MATRIX:-} ]] || { python -m pytest -m 'root or vm'; return; }
     local failed=0
-    python -m pytest -q -n 2 --dist loadfile -m 'root and not vm' || failed=1
-    python -m pytest -m vm || failed=1
+    python -m pytest -q -n 2 --dist loadfile -m 'root or vm' tests/host || failed=1
+    python -m pytest -m 'root or vm' --ignore tests/host || failed=1
     return $failed
 }
 
