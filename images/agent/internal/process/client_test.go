@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -29,6 +30,8 @@ var reaper *reap.Reaper
 // TestMain makes this process what process 1 is to a guest: orphans become its children.
 func TestMain(m *testing.M) {
 	_, _, _ = syscall.Syscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0)
+	// What is ignored here, as under nohup, would be ignored by shells too; what is caught is theirs to decide.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	reaper = reap.New()
 	code := m.Run()
 	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
