@@ -32,7 +32,7 @@ _found_out = FoundOut()
 
 
 def wait_for(condition: Callable[[], Any], deadline_s: float, what: str) -> Any:
-    """Return the first true answer of *condition*; AssertionError when there is none, even late."""
+    """Return the first true answer of *condition*; AssertionError when none comes, not even late."""
     end = time.monotonic() + deadline_s * _PATIENCE
     while time.monotonic() < end:
         if answer := condition():
