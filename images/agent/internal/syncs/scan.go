@@ -44,12 +44,25 @@ func (s *scanner) scan(full bool) error {
 		return err
 	}
 	for path := range s.known {
-		if !seen[path] {
+		if !seen[path] && !s.listed(path) {
 			delete(s.known, path)
 			s.watch.remove(path)
 		}
 	}
 	return nil
+}
+
+// listed says whether a directory was there when those above it were last read: one that has gone since is told, with all
+// that was in it, by the next scan.
+func (s *scanner) listed(path string) bool {
+	if path == "" {
+		return true
+	}
+	above, name := "", path
+	if at := strings.LastIndexByte(path, '/'); at >= 0 {
+		above, name = path[:at], path[at+1:]
+	}
+	return s.known[above][name].Kind == directory && s.listed(above)
 }
 
 func (s *scanner) directory(fd int, path string, dirty map[string]bool, full bool, seen map[string]bool) error {

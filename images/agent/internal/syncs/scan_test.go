@@ -87,6 +87,33 @@ func TestAScanTellsOnlyWhatIsNew(t *testing.T) {
 	}
 }
 
+func TestADirectoryThatGoesBeforeItsParentIsReadIsToldWithAllThatWasInIt(t *testing.T) {
+	tr := opened(t)
+	tr.write(t, "d/sub/b", "1")
+	s := scanning(t, tr)
+	s.again(t, true)
+	if err := os.RemoveAll(filepath.Join(tr.path, "d")); err != nil {
+		t.Fatal(err)
+	}
+	for dirty := map[string]bool{}; !dirty[""]; time.Sleep(time.Millisecond) {
+		dirty, _ = s.watch.drain()
+	}
+	dirty := func(path string) {
+		s.watch.mu.Lock()
+		defer s.watch.mu.Unlock()
+		s.watch.dirty[path] = true
+	}
+
+	dirty("d/sub")
+	early := s.again(t, false)
+	dirty("")
+	late := s.again(t, false)
+
+	if len(early) != 0 || fmt.Sprint(late) != "[d/sub/b d/sub d]" || len(s.known) != 0 {
+		t.Fatalf("%v, then %v", early, late)
+	}
+}
+
 func TestADirectoryThatTakesAnothersNameIsReadAnew(t *testing.T) {
 	tr := opened(t)
 	tr.write(t, "d/sub/old", "1")
