@@ -77,7 +77,7 @@ def test_a_signal_ends_the_command_and_the_engine(
 
 
 # Everything of the contract that the SDK has a method for.
-TOPICS = ("", "_networks", "_egress", "_people", "_processes", "_snapshots", "_templates")
+TOPICS = ("", "_networks", "_egress", "_people", "_processes", "_snapshots", "_templates", "_disks")
 
 
 @pytest.mark.timeout(1800)
