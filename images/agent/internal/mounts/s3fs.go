@@ -35,7 +35,9 @@ func options(w Wanted, url, keys, scratch, mimeTypes string) []string {
 		// Everybody in the sandbox may use the disk: objects that other programs have made have neither owner nor mode.
 		"allow_other", "umask=0000", "nosuid", "nodev",
 		// Other writers of the bucket are seen after so many seconds.
-		"stat_cache_expire=5",
+		"stat_cache_expire=5", "enable_noobj_cache",
+		// A write reaches s3fs as a whole instead of a page at a time.
+		"big_writes", "max_write=131072",
 		// Else it tries keys that were refused once more with the older signature.
 		"sigv4",
 		"connect_timeout=4", "readwrite_timeout=20", "retries=2",
