@@ -122,6 +122,15 @@ def test_the_spinner_appears_only_when_it_takes_a_while_and_leaves_nothing(tmp_p
     assert path.read_bytes().endswith(b"\r\x1b[K")
 
 
+def _until_it_waits(pid: int) -> None:
+    """Return when a process sleeps and does not run in between: a signal just before that would not end its sleep."""
+    status = Path(f"/proc/{pid}/status")
+    before = ""
+    while (now := status.read_text()) != before or "State:\tS" not in now:
+        before = now
+        time.sleep(0.2)
+
+
 def test_an_interrupt_in_the_middle_of_a_request_exits_quietly_with_130(tmp_path: Path) -> None:
     path = str(tmp_path / "s.sock")
     program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {PROGRAM[2]}"
@@ -134,6 +143,7 @@ def test_an_interrupt_in_the_middle_of_a_request_exits_quietly_with_130(tmp_path
         )  # fmt: skip
         connection, _ = listener.accept()
         connection.recv(1)
+        _until_it_waits(running.pid)
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=120)
         connection.close()
