@@ -10,7 +10,6 @@ from dataclasses import replace
 import createos
 import pytest
 
-from tests.contract.conftest import Engine
 from tests.host.s3server import OWNER, S3Server
 from tests.vm.engine import wait_for
 
@@ -28,21 +27,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[createos.DiskCo
     bucket = server.bucket("sdk")
     yield createos.DiskConfig(bucket.bucket, bucket.endpoint, bucket.region, use_path_style=True)
     server.close()
-
-
-@pytest.fixture(scope="module")
-def client(engine: Engine) -> Iterator[createos.Client]:
-    with createos.Client(engine.api_key, base_url=engine.base_url, timeout=120) as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def box(client: createos.Client) -> Iterator[createos.SandboxInstance]:
-    """A running sandbox shared by the tests of this module."""
-    name = f"sdk-{uuid.uuid4().hex[:12]}"
-    sandbox = client.create_sandbox(createos.CreateSandboxRequest(shape="s-1vcpu-256mb", name=name))
-    yield sandbox
-    sandbox.destroy()
 
 
 @pytest.fixture
