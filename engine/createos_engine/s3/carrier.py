@@ -1,7 +1,7 @@
 """A transport of httpx whose reads are as large as a socket gives them.
 
 httpx reads at most 64 KiB at a time, and each read costs as much as copying it: large objects take twice the processor
-time then (measured: 450 against 760 MB/s). Everything else is as in httpx's own transport: HTTP/1.1, the connections
+time then (measured: 0.75 against 0.40 s for 400 MB). Everything else is as in httpx's own: HTTP/1.1, the connections
 kept, no redirects, no cookies, no proxies.
 """
 

@@ -41,6 +41,7 @@ class _Guest:
     mounts: GuestMounts
     kept: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     doors: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    plugging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Mounts:
@@ -133,29 +134,29 @@ class Mounts:
                 why = "its agent is older than this engine: pause it and resume it with --cold"
                 await self._store.set_status(row.id, MountStatus.ERROR, why)
             return
-        guest = _Guest(agent, GuestMounts(agent))
-        self._guests[sandbox_id] = guest
-        wanted = {row.id for row in rows if row.status is not MountStatus.UNMOUNTING}
-        with suppress(GuestFailed):
-            await self._take_away(guest, wanted)
+        guest = self._guests[sandbox_id] = _Guest(agent, GuestMounts(agent))
         for row in rows:
-            if row.id in wanted:
+            if row.status is not MountStatus.UNMOUNTING:
                 self._keep(guest, row)
-            else:
-                await self._store.remove(row.id)
+        with suppress(GuestFailed):
+            await self._take_away(guest, sandbox_id)
 
-    async def _take_away(self, guest: _Guest, wanted: set[str]) -> None:
+    async def _take_away(self, guest: _Guest, sandbox_id: str) -> None:
         """Unmount what was mounted in the guest's earlier life and is not wanted in this one."""
         for mount in await guest.mounts.list():
-            if mount.id not in wanted:
+            row = next((row for row in self._store.of_sandbox(sandbox_id) if row.id == mount.id), None)
+            if row is None or row.status is MountStatus.UNMOUNTING:
                 await guest.mounts.unmount(mount.id, force=True, deadline_s=0)
+        for row in self._store.of_sandbox(sandbox_id):
+            if row.status is MountStatus.UNMOUNTING and row.id not in guest.kept:
+                await self._store.remove(row.id)
 
     def _keep(self, guest: _Guest, row: Attachment) -> None:
         tools = Tools(
             guest=guest.mounts,
             store=self._store,
             endpoint=self._endpoint,
-            plug=partial(self._plug, row.sandbox_id),
+            plug=partial(self._plug, guest, row.sandbox_id),
             keys=self._keys,
             in_guest=self._in_guest,
         )
@@ -165,11 +166,12 @@ class Mounts:
             door = MountDoor(row, guest.mounts, partial(self._keys, row.disk.id), keeper.stir)
             guest.doors[row.id] = self._background.start(f"disk door {row.id}", door.run())
 
-    async def _plug(self, sandbox_id: str) -> None:
+    async def _plug(self, guest: _Guest, sandbox_id: str) -> None:
         tools = self._progress.require_files().tools
         if tools is None:
             raise Unavailable("the tools disk for S3 is not built", hint="run make setup on the host")
-        await self._hypervisor.plug_tools(machine_name(self._instance, sandbox_id), tools)
+        async with guest.plugging:
+            await self._hypervisor.plug_tools(machine_name(self._instance, sandbox_id), tools)
 
 
 async def _stopped(task: asyncio.Task[None] | None) -> None:
