@@ -13,11 +13,15 @@ DEFAULT = "devbox:1"
 
 @dataclass(frozen=True)
 class Rootfs:
-    """A built-in image: its name, one sentence for people, and where its definition is."""
+    """A built-in image: its name, one sentence for people, and where its definition is.
+
+    One that is *extra* is built by whoever wants it.
+    """
 
     name: str
     description: str
     definition: Path
+    extra: bool = False
 
 
 CATALOG = (
@@ -27,10 +31,17 @@ CATALOG = (
         DEFINITIONS / "devbox-1",
     ),
     Rootfs("debian:12", "Debian 12, nothing but the essential packages and apt.", DEFINITIONS / "debian-12"),
+    Rootfs("python:3", "Debian 12 with Debian's Python 3.11, pip and venv.", DEFINITIONS / "python-3", extra=True),
+    Rootfs("node:18", "Debian 12 with Debian's Node.js 18 and npm.", DEFINITIONS / "node-18", extra=True),
     Rootfs(
         "busybox:1", "A static busybox and a few files in /etc, for tests and tiny jobs.", DEFINITIONS / "busybox-1"
     ),
 )
+
+
+def build_command(name: str) -> str:
+    """Return the command that builds an image."""
+    return f"run: sudo .venv/bin/python -m createos_images build {name}"
 
 
 def rootfs(name: str) -> Rootfs:

@@ -10,6 +10,7 @@ from io import BytesIO
 
 from dockerfile_parse import DockerfileParser
 
+from createos_images.catalog import CATALOG, build_command
 from createos_images.errors import ImageError
 
 LARGEST_BYTES = 65_536  # wire-api 15
@@ -20,6 +21,8 @@ ALIASES: Mapping[str, str] = {
     "debian:bookworm": "debian:12",
     "debian:bookworm-slim": "debian:12",
     "debian:12-slim": "debian:12",
+    **dict.fromkeys(("python", "python:3-slim", "python:3.11", "python:3.11-slim", "python:3-bookworm"), "python:3"),
+    **dict.fromkeys(("node:18-slim", "node:18-bookworm"), "node:18"),
     "busybox": "busybox:1",
     "busybox:latest": "busybox:1",
 }
@@ -120,11 +123,9 @@ class _Check:
     def _image(self, name: str, line: int) -> str:
         found = resolved(name, self._known)
         if not found:
-            raise DockerfileError(
-                line,
-                f"the image {name} is not on this host, and none is downloaded",
-                f"use one of: {_list(self._known)}",
-            )
+            own = resolved(name, [entry.name for entry in CATALOG])
+            hint = build_command(own) if own else f"use one of: {_list(self._known)}"
+            raise DockerfileError(line, f"the image {name} is not on this host, and none is downloaded", hint)
         self._images.append(found)
         return found
 

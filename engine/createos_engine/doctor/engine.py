@@ -60,8 +60,8 @@ def boot_files(cache: Cache) -> Finding:
 
 def images(cache: Cache, default: str) -> Finding:
     """A sandbox is made of one of these; the default must be there, the others may be."""
-    missing = [entry.name for entry in CATALOG if not find_base(entry.name, cache)]
-    built = [entry.name for entry in CATALOG if entry.name not in missing]
+    built = [entry.name for entry in CATALOG if find_base(entry.name, cache)]
+    missing = [entry.name for entry in CATALOG if entry.name not in built and not entry.extra]
     fix = f"{sys.executable} -m createos_images --cache {cache.root} build {' '.join(missing)}"
     if default in missing:
         return failed("images", f"the default image {default} is not built", fix)

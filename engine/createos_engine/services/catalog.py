@@ -7,7 +7,7 @@ from pathlib import Path
 
 from createos_images.builder import Base, find_base
 from createos_images.cache import Cache
-from createos_images.catalog import CATALOG
+from createos_images.catalog import CATALOG, build_command
 from createos_images.errors import ImageError
 
 from createos_engine.errors import HostFailed, Invalid
@@ -53,8 +53,3 @@ class ImageCatalog:
             return find_base(name, self._cache)
         except ImageError as exc:
             raise HostFailed(exc.reason, hint=exc.hint) from exc
-
-
-def build_command(name: str) -> str:
-    """Return the command that builds an image."""
-    return f"run: sudo .venv/bin/python -m createos_images build {name}"

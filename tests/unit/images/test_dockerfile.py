@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from createos_images.dockerfile import LARGEST_BYTES, DockerfileError, check, resolved
 
-KNOWN = ("debian:12", "devbox:1", "busybox:1")
+KNOWN = ("debian:12", "devbox:1", "busybox:1", "python:3", "node:18")
 
 GOOD = {
     "one step": "FROM debian:12\nRUN echo hi\n",
@@ -27,6 +27,7 @@ GOOD = {
         'CMD ["-c", "true"]\nMAINTAINER me\nONBUILD RUN true\n'
     ),
     "exec form": 'FROM busybox:1\nRUN ["/bin/sh", "-c", "echo <x> >/y"]\n',
+    "other names of Debian's languages": "FROM python:3.11-slim AS a\nFROM node:18-slim\nCOPY --from=a /x /y\n",
     "platform of this host": "FROM --platform=linux/amd64 busybox:1\n",
     "windows line ends": "FROM busybox:1\r\nRUN true\r\n",
 }
@@ -102,3 +103,11 @@ def test_only_images_of_this_host_resolve() -> None:
         "scratch",
         "",
     ]
+
+
+def test_an_image_that_is_ours_and_not_built_comes_with_the_command_that_builds_it() -> None:
+    with pytest.raises(DockerfileError) as failed:
+        check("FROM python:3.11-slim\n", {"busybox:1"})
+
+    assert failed.value.reason == "line 1: the image python:3.11-slim is not on this host, and none is downloaded"
+    assert failed.value.hint == "run: sudo .venv/bin/python -m createos_images build python:3"
