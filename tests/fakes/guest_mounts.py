@@ -65,10 +65,12 @@ class FakeEndpoint:
 
     def __init__(self) -> None:
         self.cause = ""
+        self.asked = 0
         self.folders: list[str] = []
 
     async def probe(self, bucket: object, keys: object) -> str:
         """Answer at once."""
+        self.asked += 1
         return self.cause
 
     async def put_marker(self, bucket: object, keys: object, folder: str) -> str:

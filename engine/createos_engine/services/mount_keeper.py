@@ -36,12 +36,14 @@ class Endpoint(Protocol):
 
 @dataclass(frozen=True)
 class Tools:
-    """What all keepers of a guest use. *plug* gives the guest the tools disk; *keys* are a disk's as they are now.
+    """What all keepers of a guest use. *alive* tells whether its agent is connected, *plug* gives it the tools disk.
 
+    *keys* returns those of a disk as they are now.
     With *in_guest* s3fs itself gets the endpoint and the keys.
     """
 
     guest: GuestMounts
+    alive: Callable[[], bool]
     store: AttachmentStore
     endpoint: Endpoint
     plug: Callable[[], Awaitable[None]]
@@ -63,9 +65,13 @@ class MountKeeper:
         self._stirred.set()
 
     async def run(self) -> None:
-        """Mount and watch until it is cancelled. Ends by itself, with an EngineError, when the guest is gone."""
+        """Mount and watch until the guest is gone."""
+        with suppress(ChannelLost):
+            await self._run()
+
+    async def _run(self) -> None:
         attempt = 0
-        while True:
+        while self._tools.alive():
             if why := await self._mount():
                 await self._say(MountStatus.ERROR, why)
                 await asyncio.sleep(WAITS_S[min(attempt, len(WAITS_S) - 1)])

@@ -43,6 +43,15 @@ class _Guest:
     doors: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     plugging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is somebody to ask, or something that has not ended yet."""
+        return self.agent.connected or any(not task.done() for task in (*self.kept.values(), *self.doors.values()))
+
+    async def stop(self) -> None:
+        """End all that runs for this connection."""
+        await asyncio.gather(*map(_stopped, (*self.kept.values(), *self.doors.values())))
+
 
 class Mounts:
     """Makes the mounts of guests what the rows of their sandboxes say."""
@@ -74,7 +83,7 @@ class Mounts:
 
     def connected(self, sandbox_id: str, agent: AgentClient) -> None:
         """An agent answers: mount what its sandbox has, and take away what it has no more."""
-        self._guests = {known: guest for known, guest in self._guests.items() if guest.agent.connected}
+        self._guests = {known: guest for known, guest in self._guests.items() if guest.busy}
         self._background.start(f"disks {sandbox_id}", self._welcome(sandbox_id, agent))
 
     def begin(self, row: Attachment) -> None:
@@ -116,14 +125,15 @@ class Mounts:
                 log.warning("a disk was not written out", attachment=attachment_id, reason=reason)
         except GuestFailed as exc:
             log.warning("the disks were not written out", sandbox=sandbox_id, reason=exc.reason)
-        await asyncio.gather(*map(_stopped, guest.doors.values()))
+        await guest.stop()
         for row in self._store.of_sandbox(sandbox_id):
-            await self._store.set_status(row.id, MountStatus.PENDING)
+            if row.status is not MountStatus.UNMOUNTING:
+                await self._store.set_status(row.id, MountStatus.PENDING)
 
     async def _welcome(self, sandbox_id: str, agent: AgentClient) -> None:
         """Begin with a guest; a sandbox is itself only when it runs, a fork has yet to forget what it was."""
         if before := self._guests.pop(sandbox_id, None):
-            await asyncio.gather(*map(_stopped, [*before.kept.values(), *before.doors.values()]))
+            await before.stop()
         while self._sandboxes.state(sandbox_id) is not State.RUNNING:
             if not agent.connected:
                 return
@@ -154,6 +164,7 @@ class Mounts:
     def _keep(self, guest: _Guest, row: Attachment) -> None:
         tools = Tools(
             guest=guest.mounts,
+            alive=lambda: guest.agent.connected,
             store=self._store,
             endpoint=self._endpoint,
             plug=partial(self._plug, guest, row.sandbox_id),

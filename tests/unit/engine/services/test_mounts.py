@@ -199,6 +199,19 @@ async def test_what_a_fork_or_an_earlier_life_has_mounted_is_taken_away(world: W
     assert world.guest.wanted == []
 
 
+async def test_with_its_guest_gone_nobody_asks_the_endpoint_any_more(world: World) -> None:
+    world.endpoint.cause = "the endpoint does not answer; look at it"
+    lost = agent()
+    world.mounts.connected(BOX, lost)
+    await world.reach(MountStatus.ERROR)
+    lost.connected = False
+    await asyncio.sleep(0.1)
+    world.endpoint.asked = 0
+    await asyncio.sleep(0.1)
+
+    assert world.endpoint.asked == 0
+
+
 async def test_an_agent_that_knows_no_mounts_is_said_so(world: World) -> None:
     world.mounts.connected(BOX, agent("exec"))
 
