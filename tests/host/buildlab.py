@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -97,7 +98,9 @@ def _content(path: Path, mode: int) -> str:
 def service(place: Path, kind: str) -> Iterator[str]:
     """Run Docker's daemon or podman's service for the time of a block; its networks and rules are off."""
     socket = place / f"{kind}.sock"
-    url, root, run = f"unix://{socket}", str(place / "root"), str(place / "run")
+    # podman wants its name to have 50 characters at most.
+    run = tempfile.mkdtemp(prefix="builds-", dir="/run")
+    url, root = f"unix://{socket}", str(place / "root")
     docker = ["dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false", "--data-root", root]
     podman = ["podman", "--root", root, "--runroot", run, "--runtime", "runc", "system", "service", "--time=0", url]
     argv = {"docker": [*docker, "--exec-root", run, "--pidfile", str(place / "pid"), "-H", url], "podman": podman}[kind]
@@ -108,6 +111,7 @@ def service(place: Path, kind: str) -> Iterator[str]:
         finally:
             running.terminate()
             running.wait(60)
+            shutil.rmtree(run)
 
 
 def wait_for(condition: Callable[[], bool], deadline_s: float = 150) -> None:
