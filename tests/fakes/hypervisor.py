@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Nic, Stopped
-from createos_engine.drivers.libvirt.pipe import verified
+from createos_engine.drivers.libvirt.pipe import digests_of, verified
 from createos_engine.drivers.libvirt.savefile import SaveHeader, decode
+from createos_engine.drivers.libvirt.seen import Seen
 from createos_engine.errors import HostFailed
 from createos_engine.words import Accelerator
 
@@ -42,6 +43,10 @@ class FakeHypervisor:
         header = SaveHeader(xml=f"<domain><name>{name}</name></domain>", cookie="", was_running=True, data_bytes=4096)
         to.write_bytes(header.encode() + name.encode())
         del self.machines[name]
+
+    async def digests(self, image: Path) -> tuple[str, ...]:
+        """Return the digests of an image."""
+        return digests_of(image, Seen())
 
     async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
         """Start a machine, after the image was verified as the real one does it."""

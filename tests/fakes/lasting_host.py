@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from createos_engine.drivers.channel.agent import AgentClient
 from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Nic, Stopped
-from createos_engine.drivers.libvirt.pipe import verified
+from createos_engine.drivers.libvirt.pipe import digests_of, verified
 from createos_engine.drivers.libvirt.savefile import HEADER_BYTES, SaveHeader, decode
+from createos_engine.drivers.libvirt.seen import Seen
 from createos_engine.errors import GuestFailed, HostFailed
 from createos_engine.words import Accelerator, Sandbox
 from createos_netconfig.addresses import Endpoint, Pool
@@ -66,6 +67,10 @@ class LastingHypervisor:
         self._moments.host("save written")
         self._state.machines.pop(name, None)
         self._moments.host("machine saved")
+
+    async def digests(self, image: Path) -> tuple[str, ...]:
+        """Return the digests of an image."""
+        return digests_of(image, Seen())
 
     async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
         """Start from an image, verified as the real one does it; the guest goes on at once."""

@@ -97,6 +97,12 @@ class Hypervisor(Protocol):
         After a failure the machine goes on as before, unless it has ended by itself.
         """
 
+    async def digests(self, image: Path) -> tuple[str, ...]:
+        """Return the digests of an image that was just saved; OSError when it cannot be read.
+
+        It counts as verified until somebody writes to it.
+        """
+
     async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
         """Start a machine from an image that any machine of the same makeup was saved to.
 

@@ -186,9 +186,14 @@ class Machines:
 
         What is saved has no card of a private network: what is restored gets those of the networks it is on by then.
         """
+        watch = Stopwatch()
         await self._members.pull_all(sandbox_id)
+        watch.lap("networks")
         await self._agents.disconnect(sandbox_id)
+        watch.lap("agent")
         await self._hypervisor.save(self.name(sandbox_id), to)
+        watch.lap("memory")
+        log.info("machine saved", sandbox=sandbox_id, **watch.laps)
 
     async def running(self, sandbox_id: str) -> bool:
         """Tell whether there is a machine."""

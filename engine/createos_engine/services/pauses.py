@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -20,6 +21,7 @@ from createos_engine.services.network import Network
 from createos_engine.services.progress import Progress
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.steps import Step, Steps
+from createos_engine.services.stopwatch import Stopwatch
 from createos_engine.settings import Settings
 from createos_engine.store.sandboxes import SandboxStore, StateChange
 from createos_engine.words import Sandbox, State, User
@@ -84,7 +86,8 @@ class Pauses:
                 to = self._snapshots.begin(sandbox.id, sandbox.mem_mib)
                 self._steps.reach(Step.PAUSE_PREPARED)
                 await self._mounts.hold(sandbox.id)
-                await self._machines.save(sandbox.id, to)
+                async with self._snapshots.summing(sandbox.id):
+                    await self._machines.save(sandbox.id, to)
             except EngineError as exc:
                 hint = "remove sandboxes, or see createosd df and createosd prune, and pause it again"
                 await self._settle(sandbox, f"{exc.reason}: {lacking}; {hint}" if lacking else exc.reason)
@@ -98,15 +101,21 @@ class Pauses:
         files = self._progress.require_files()
         needs = await self._snapshots.needs(sandbox, files.accelerator)
         origin = Origin(sandbox.id, self._network.endpoint(sandbox.slot).mac)
-        now = datetime.now(UTC)
+        watch, now = Stopwatch(), datetime.now(UTC)
         facts = {"kernel": str(files.kernel), "initramfs": str(files.initramfs), "made_at": now.isoformat()}
-        await self._snapshots.publish(sandbox.id, origin, needs, facts)
-        self._steps.reach(Step.PAUSE_PUBLISHED)
-        await self._machines.remove(sandbox)
+        # Neither needs the other, and both can be done again.
+        removing = asyncio.ensure_future(self._machines.remove(sandbox))
+        try:
+            await self._snapshots.publish(sandbox.id, origin, needs, facts)
+            watch.lap("snapshot")
+            self._steps.reach(Step.PAUSE_PUBLISHED)
+        finally:
+            await removing
+        watch.lap("removal")
         self._steps.reach(Step.PAUSE_UNPLUGGED)
         with suppress(Conflict):  # it is being destroyed meanwhile
             await self._store.move(sandbox.id, State.PAUSED, StateChange(paused_at=now, has_memory=True))
-            log.info("sandbox paused", sandbox=sandbox.id)
+            log.info("sandbox paused", sandbox=sandbox.id, **watch.laps)
         self._steps.reach(Step.PAUSE_DONE)
 
     async def _settle(self, sandbox: Sandbox, reason: str) -> None:

@@ -15,6 +15,7 @@ from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, Memo
 from createos_engine.drivers.libvirt import cards, saving, tools_disk
 from createos_engine.drivers.libvirt.connection import LibvirtConnection
 from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, ROOT_DISK, render
+from createos_engine.drivers.libvirt.pipe import digests_of
 from createos_engine.drivers.libvirt.seen import Seen
 from createos_engine.errors import HostFailed
 from createos_engine.words import Accelerator
@@ -71,6 +72,10 @@ class LibvirtHypervisor:
         except HostFailed:
             self._ending.discard(name)
             raise
+
+    async def digests(self, image: Path) -> tuple[str, ...]:
+        """Return the digests of an image that was just saved, and remember it as verified."""
+        return await asyncio.to_thread(digests_of, image, self._seen)
 
     async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
         """Start a machine from an image; nothing of it is left after a failure."""

@@ -31,10 +31,16 @@ class Cancelled(Exception):
     """Nobody will read the rest."""
 
 
-def digests_of(path: Path) -> tuple[str, ...]:
-    """Return the SHA-256 of every chunk of a file."""
+def digests_of(path: Path, seen: Seen) -> tuple[str, ...]:
+    """Return the SHA-256 of every chunk of a file, unless they were *seen* before."""
     with path.open("rb", buffering=0) as file:
-        return tuple(hashlib.sha256(chunk).hexdigest() for chunk in _chunks(file.fileno()))
+        handle = file.fileno()
+        if known := seen.digests(handle):
+            return known
+        before = stamp(handle)
+        digests = tuple(hashlib.sha256(chunk).hexdigest() for chunk in _chunks(handle))
+        seen.add(handle, before, digests)
+        return digests
 
 
 def verified(handle: int, image: MemoryImage) -> Iterator[bytes]:
@@ -56,12 +62,12 @@ def feed(image: MemoryImage, pipe: Path, change: Change, over: Over, seen: Seen)
     try:
         source = os.open(image.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if seen.knows(source):
+            if seen.digests(source) == image.digests:
                 _pass_on(source, image, pipe, change, over)
             else:
                 before = stamp(source)
                 _feed(source, image, pipe, change, over)
-                seen.add(source, before)
+                seen.add(source, before, image.digests)
         finally:
             os.close(source)
     except BaseException:

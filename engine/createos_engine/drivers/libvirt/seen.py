@@ -1,4 +1,4 @@
-"""Memory images that were found whole since the daemon started and have not been written to since.
+"""Memory images whose digests were taken or compared since the daemon started, and not written to since.
 
 A file is the same as long as device, inode, size and time of its last write are: whoever writes to it through the file
 system changes the last of these. Only root can, and root is trusted; what a disk forgets by itself is found by the
@@ -12,25 +12,27 @@ from collections import OrderedDict
 
 _MOST = 1024
 Stamp = tuple[int, int]
+Digests = tuple[str, ...]
 
 
 class Seen:
     """Remembers images that were compared with their digests. Used by several threads, each step of it is atomic."""
 
     def __init__(self) -> None:
-        self._files: OrderedDict[tuple[int, int], Stamp] = OrderedDict()
+        self._files: OrderedDict[tuple[int, int], tuple[Stamp, Digests]] = OrderedDict()
 
-    def knows(self, handle: int) -> bool:
-        """Tell whether an open file is as it was when it was compared."""
+    def digests(self, handle: int) -> Digests | None:
+        """Return the digests of an open file that is as it was when they were taken or compared."""
         status = os.fstat(handle)
-        return self._files.get((status.st_dev, status.st_ino)) == _stamp(status)
+        known, digests = self._files.get((status.st_dev, status.st_ino), (None, None))
+        return digests if known == _stamp(status) else None
 
-    def add(self, handle: int, before: Stamp) -> None:
-        """Remember an open file that was compared, unless it was written to since *before*."""
+    def add(self, handle: int, before: Stamp, digests: Digests) -> None:
+        """Remember an open file with its digests, unless it was written to since *before*."""
         status = os.fstat(handle)
         if _stamp(status) != before:
             return
-        self._files[status.st_dev, status.st_ino] = before
+        self._files[status.st_dev, status.st_ino] = before, digests
         while len(self._files) > _MOST:
             self._files.popitem(last=False)
 

@@ -18,7 +18,7 @@ HEADER = SaveHeader("<domain>parent</domain>", "<cookie/>", was_running=True, da
 
 def image(path: Path, stream: bytes) -> MemoryImage:
     path.write_bytes(HEADER.encode() + stream)
-    return MemoryImage(path, path.stat().st_size, CHUNK_BYTES, digests_of(path))
+    return MemoryImage(path, path.stat().st_size, CHUNK_BYTES, digests_of(path, Seen()))
 
 
 def passed(memory: MemoryImage, pipe: Path, seen: Seen | None = None) -> bytes:
@@ -54,6 +54,15 @@ def test_an_image_that_was_verified_before_comes_out_the_same_way(tmp_path: Path
     first, second = (passed(memory, tmp_path / "pipe", seen) for _ in range(2))
 
     assert first == second
+
+
+def test_an_image_whose_digests_were_just_taken_counts_as_verified(tmp_path: Path) -> None:
+    memory, seen = image(tmp_path / "memory", bytes(CHUNK_BYTES)), Seen()
+
+    digests = digests_of(memory.path, seen)
+
+    with memory.path.open("rb") as file:
+        assert seen.digests(file.fileno()) == digests
 
 
 def test_an_image_that_was_written_to_after_it_was_verified_is_verified_again(tmp_path: Path) -> None:
