@@ -170,9 +170,16 @@ func reseed(encoded string) error {
 // writeFiles replaces what an image brought along; an image may forbid it, which is its own affair.
 func writeFiles(request Request) {
 	for path, text := range files(request) {
-		_ = os.Remove(path)
-		_ = os.WriteFile(path, []byte(text), 0o644)
+		if found, err := os.Lstat(path); err != nil || !found.Mode().IsRegular() || !says(path, text) {
+			_ = os.Remove(path)
+			_ = os.WriteFile(path, []byte(text), 0o644)
+		}
 	}
+}
+
+func says(path, text string) bool {
+	found, err := os.ReadFile(path)
+	return err == nil && string(found) == text
 }
 
 func files(request Request) map[string]string {

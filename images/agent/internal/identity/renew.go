@@ -22,14 +22,22 @@ func setMachineID(root, id string, renew bool) error {
 	if known := machineID(root); known != "" && !renew {
 		return nil
 	}
-	if err := os.WriteFile(path, []byte(id+"\n"), 0o444); err != nil && renew {
+	if err := writeAnew(path, id); err != nil && renew {
 		return err
 	}
 	second := filepath.Join(root, "var/lib/dbus/machine-id")
 	if found, err := os.Lstat(second); err != nil || !found.Mode().IsRegular() || !renew {
 		return nil
 	}
-	return os.WriteFile(second, []byte(id+"\n"), 0o444)
+	return writeAnew(second, id)
+}
+
+// writeAnew makes a new file: one that is emptied and written is brought to the disk by ext4 when it is closed.
+func writeAnew(path, id string) error {
+	if found, err := os.Lstat(path); err == nil && found.Mode().IsRegular() {
+		_ = os.Remove(path)
+	}
+	return os.WriteFile(path, []byte(id+"\n"), 0o444)
 }
 
 func machineID(root string) string {
