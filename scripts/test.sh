@@ -31,5 +31,7 @@ fi
 
 [[ -x .venv/bin/pytest ]] || die "there is no virtual environment here" "sudo make setup"
 ((EUID == 0)) || die "the tests make links, rules and machines, and this is user $(id -un)" "sudo make test, or make check"
+# There is no way to Debian's mirror inside.
+step "Image in which templates are built" .venv/bin/python -m createos_images build builder:1
 # This script itself is process 1 inside: bash reaps what loses its parent, which QEMU's end waits for.
 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --inside "$@"

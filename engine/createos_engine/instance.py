@@ -24,7 +24,7 @@ def make_directories(paths: Paths) -> None:
     that has taken over its own could otherwise talk to the agents of the others.
     """
     try:
-        for directory in (paths.state_dir, paths.sandboxes, paths.goldens, paths.run_dir):
+        for directory in (paths.state_dir, paths.sandboxes, paths.goldens, paths.builds, paths.run_dir):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         paths.channels.mkdir(mode=0o700, exist_ok=True)
         paths.snapshots.mkdir(mode=0o700, exist_ok=True)

@@ -18,6 +18,7 @@ state_dir/                     0711: QEMU's user must pass through, nobody else 
 │       ├── memory             libvirt's save image; forks of one source share it as hard links
 │       └── manifest.json      what belongs to it: disk, digests, and what it can be restored with
 ├── goldens/<id>/              0711: disk and console of a golden snapshot while it is built
+├── builds/<id>/               0711: disk and console of the machine that a template is built in
 ├── layers/<id>.qcow2          0710, of QEMU's group: frozen disks, which overlays and snapshots stand on
 └── templates/<id>/<n>.log    what attempt n to build a template printed, JSON lines (0600)
 run_dir/
@@ -34,6 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GOLDEN_PREFIX = "gold-"
+BUILD_PREFIX = "build-"
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,11 @@ class Paths:
         return self.state_dir / "goldens"
 
     @property
+    def builds(self) -> Path:
+        """Parent of the directories of machines in which templates are built."""
+        return self.state_dir / "builds"
+
+    @property
     def layers(self) -> Path:
         """Where the frozen disks are."""
         return self.state_dir / "layers"
@@ -168,8 +175,9 @@ class Paths:
         return self.run_dir / "channels"
 
     def sandbox(self, sandbox_id: str) -> SandboxPaths:
-        """Return the files of one sandbox, or of the machine that becomes a golden snapshot."""
-        parent = self.goldens if sandbox_id.startswith(GOLDEN_PREFIX) else self.sandboxes
+        """Return the files of one sandbox, or of a machine that is none: of a golden snapshot or a build."""
+        parents = {GOLDEN_PREFIX: self.goldens, BUILD_PREFIX: self.builds}
+        parent = parents.get(f"{sandbox_id.partition('-')[0]}-", self.sandboxes)
         return SandboxPaths(parent / sandbox_id, self.channels / f"{sandbox_id}.sock")
 
     def snapshot(self, snapshot_id: str) -> SnapshotPaths:

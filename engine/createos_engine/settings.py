@@ -71,8 +71,10 @@ class Settings(BaseSettings):
     golden_budget_mib: int = Field(
         4096, ge=0, description="disk space of golden snapshots, from which creates are forked; 0 boots every create"
     )
-    builder: Literal["buildah", "docker"] = Field(
-        "buildah", description="what runs the steps of templates: buildah, or the Docker-compatible service docker_host"
+    builder: Literal["buildah", "docker", "vm"] = Field(
+        "buildah",
+        description="what runs the steps of templates: buildah, the Docker-compatible service docker_host, or buildah "
+        "in a machine of its own",
     )
     docker_host: str = Field(
         "unix:///var/run/docker.sock", description="address of a Docker or podman service, unix:// or tcp://"

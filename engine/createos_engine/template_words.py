@@ -18,15 +18,16 @@ class BuildStatus(StrEnum):
 
 @dataclass(frozen=True)
 class NewTemplate:
-    """A Dockerfile to build an image from."""
+    """A Dockerfile to build an image from, and by which builder; empty is the engine's own choice."""
 
     name: str
     dockerfile: str
+    builder: str = ""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A user's image. Status, base, Dockerfile and reason are those of the latest attempt to build it.
+    """A user's image. Status, base, Dockerfile, reason and builder are those of the latest attempt to build it.
 
     `digest`, `size_bytes` and `built_at` are of the newest image that is ready; empty, 0 and None while there is none.
     """
@@ -44,6 +45,7 @@ class Template:
     created_at: datetime
     built_at: datetime | None = None
     deleted: bool = False
+    builder: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Build:
     status: BuildStatus
     reason: str
     result_key: str
+    builder: str = ""
 
 
 @dataclass(frozen=True)

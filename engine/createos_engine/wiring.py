@@ -189,13 +189,16 @@ def _assemble(
     segments = SegmentPool(settings.networks_v4, settings.networks_v6)
     members = Members(memberships, segments, bridges, BridgeFirewall(instance, Nft()), hypervisor, agents, instance)
     gateway.answer_names(Names(memberships, members, network).addresses)
-    machines = Machines(hypervisor, disks, network, Identities(network), members, agents, paths, instance.id, steps)
+    identities = Identities(network)
+    machines = Machines(hypervisor, disks, network, identities, members, agents, paths, instance.id, steps)
     losses = Losses(store, hypervisor, machines, agents, locks, background, paths)
     hypervisor.on_stopped(losses.machine_stopped)
     agents.on_lost(losses.agent_lost)
     host_id = f"host-{socket.gethostname()}"
     catalog = ImageCatalog(settings.cache_dir, settings.default_rootfs)
-    templates = make_templates(settings, paths, database, catalog, network, background)
+    templates, in_machines = make_templates(
+        settings, paths, database, catalog, network, machines, identities, progress, background
+    )
     drafts = Drafts(store, Images(catalog, templates), region=settings.region, host_id=host_id)
     networks = Networks(
         *(NetworkStore(database), memberships, store, members, locks, background),
@@ -269,7 +272,7 @@ def _assemble(
             *(store, hypervisor, network, machines, agents, sandboxes, networks, losses, locks, paths),
             {State.PAUSING: pauses.recover, State.RESUMING: resumes.recover, State.FORKING: forks.recover},
             remains,
-            lambda: builds.guests,
+            lambda: builds.guests | in_machines.guests,
             keep_destroyed=timedelta(seconds=settings.keep_destroyed_s),
         ),
         idle=Idle(store, guests, pauses, locks),

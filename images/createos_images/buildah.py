@@ -23,6 +23,7 @@ from createos_images import digest, jobs
 from createos_images.builder import Base, adopt_base
 from createos_images.cache import Cache, partial, remove_partials
 from createos_images.dockerfile import SCRATCH, Dockerfile
+from createos_images.dockerfile_names import renamed
 from createos_images.errors import ImageError
 from createos_images.jobs import Job, Link, Source
 
@@ -101,7 +102,7 @@ class Buildah:
         remove_partials(self._cache, name)
         with partial(self._cache.bases, name) as work:
             job = self._job(name, work, bases, link)
-            jobs.write_job(job, dockerfile.text)
+            jobs.write_job(job, dockerfile.text if self.service else named_here(dockerfile, bases))
             try:
                 self._run(name, job, on_line, on_started)
             finally:
@@ -161,6 +162,11 @@ class Buildah:
 def _docker_engine() -> ModuleType:
     """Return the module that speaks to services; its libraries cost 0.2 s, and most engines need none."""
     return import_module("createos_images.docker_engine")
+
+
+def named_here(dockerfile: Dockerfile, bases: Collection[Base]) -> str:
+    """Return the text with the names by which buildah knows our images."""
+    return renamed(dockerfile.text, {base.name: f"{jobs.HERE}{base.name}" for base in bases})
 
 
 def result_key(dockerfile: Dockerfile, bases: Collection[Base]) -> str:

@@ -9,6 +9,7 @@ from createos_images.errors import ImageError
 
 DEFINITIONS = Path(__file__).parent / "rootfs"
 DEFAULT = "devbox:1"
+BUILDER = "builder:1"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ CATALOG = (
     Rootfs("debian:12", "Debian 12, nothing but the essential packages and apt.", DEFINITIONS / "debian-12"),
     Rootfs("python:3", "Debian 12 with Debian's Python 3.11, pip and venv.", DEFINITIONS / "python-3", extra=True),
     Rootfs("node:18", "Debian 12 with Debian's Node.js 18 and npm.", DEFINITIONS / "node-18", extra=True),
+    Rootfs(BUILDER, "Debian 12 with buildah, for templates built in a machine.", DEFINITIONS / "builder-1", extra=True),
     Rootfs(
         "busybox:1", "A static busybox and a few files in /etc, for tests and tiny jobs.", DEFINITIONS / "busybox-1"
     ),

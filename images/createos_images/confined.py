@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +23,9 @@ from typing import Any
 from createos_images import ext4, jobs
 from createos_images.cache import Cache, building
 from createos_images.command import run
-from createos_images.dockerfile_names import renamed
 from createos_images.errors import ImageError
 from createos_images.failed_step import explained
-from createos_images.jobs import INTERFACE, Built, Job, Link, Source
+from createos_images.jobs import HERE, INTERFACE, Built, Job, Link, Source
 
 SCRATCH = Path("/run/createos-build")
 """Where the bounded file system is mounted, for the build alone."""
@@ -44,25 +43,34 @@ _UNTYPED = re.compile(r"(?<=\s)--mount=(?!\S*type=)(?=\S*from=)")
 _HOLES_FROM_BYTES = 2**20
 _MOST_PROCESSES = 4096
 _STUBS = (".dockerenv", "run/.containerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf")
-# What is in front of the names of our own images.
-_HERE = "localhost/"
-_RESULT = f"{_HERE}result"
+_RESULT = f"{HERE}result"
 
 
 def main() -> int:
-    """Build what the job file says; the result, or why there is none, is written beside it."""
-    work = Path(sys.argv[1])
+    """Build what the job file says."""
+    return carry_out(Path(sys.argv[1]), _prepare)
+
+
+def carry_out(work: Path, prepare: Callable[[Job], Path | None]) -> int:
+    """Do the job of a directory; the result, or why there is none, is written beside it.
+
+    *prepare* makes the places and may return what came out of steps that ran elsewhere.
+    """
     job = jobs.read_job(work)
     try:
-        archive = _built_elsewhere(job) if job.service else None
-        _private_places(job)
-        _network(job.link)
-        built = _build(job, archive)
+        built = _build(job, prepare(job))
     except ImageError as exc:
         jobs.write_result(work, Built(reason=exc.reason, hint=exc.hint))
         return 1
     jobs.write_result(work, built)
     return 0
+
+
+def _prepare(job: Job) -> Path | None:
+    archive = _built_elsewhere(job) if job.service else None
+    _private_places(job)
+    _network(job.link)
+    return archive
 
 
 def _say(line: str) -> None:
@@ -155,8 +163,7 @@ def _bud(job: Job, storage: _Storage) -> str:
         *("--ulimit", f"nproc={_MOST_PROCESSES}:{_MOST_PROCESSES}", "--signature-policy", str(job.policy)),
         *("--tag", _RESULT, "--file", str(job.dockerfile), str(context)),
     ]
-    text = renamed(job.dockerfile.read_text(), {source.name: f"{_HERE}{source.name}" for source in job.sources})
-    text = _UNTYPED.sub("--mount=type=bind,", text)
+    text = _UNTYPED.sub("--mount=type=bind,", job.dockerfile.read_text())
     job.dockerfile.write_text(_CACHE.sub(rf"\1{_OWNED}", text))
     last = ""
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
@@ -187,13 +194,13 @@ def _lines(running: subprocess.Popen[bytes]) -> Iterator[str]:
     assert running.stdout is not None
     for line in running.stdout:
         text = line.decode(errors="replace").rstrip("\r\n").replace(_OWNED, "")
-        yield text.replace(_HERE, "") if text.startswith("STEP ") else text
+        yield text.replace(HERE, "") if text.startswith("STEP ") else text
 
 
 def _ensure_image(job: Job, source: Source) -> None:
     """Make a base known to buildah under its name, once for each digest; later builds find it in the shared storage."""
     storage = _Storage(job, Cache(job.cache).root / "buildah" / "storage", shared=False)
-    name = f"{_HERE}{source.name}"
+    name = f"{HERE}{source.name}"
     known = storage.try_call("inspect", "--type", "image", "--format", "{{.OCIv1.Config.Labels}}", name)
     if known is None or source.digest not in known:
         _say(f"preparing {source.name}")
@@ -211,7 +218,8 @@ def _tree(job: Job, source: Source) -> Iterator[Path]:
     """Show the files of a base for the time of a block."""
     place = job.work / "base"
     place.mkdir(exist_ok=True)
-    run("mount", "-o", "loop,ro", source.raw, place, timeout_s=_QUICK_S)
+    how = "ro" if source.raw.is_block_device() else "loop,ro"
+    run("mount", "-o", how, source.raw, place, timeout_s=_QUICK_S)
     try:
         yield place
     finally:

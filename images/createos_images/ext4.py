@@ -31,6 +31,8 @@ FIRST_INODE = 11
 EPOCH = 1767225600
 """Time stamp of everything that was made during a build, so that two builds compare: 2026-01-01."""
 
+_SUPERBLOCK_AT, _SUPERBLOCK_BYTES, _MOST_LOG_SIZE = 1024, 1024, 6
+
 FIXED_TIME = {"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH)}
 """What e2fsprogs takes for the present: the first name before 1.47.1, the second since."""
 
@@ -60,7 +62,7 @@ class Content:
 
 
 def make_base(rootfs_tree: Path, out: Path) -> int:
-    """Write the file system of *rootfs_tree* to the sparse file *out* and return its size in bytes.
+    """Write the file system of *rootfs_tree* to the sparse file or zeroed disk *out* and return its size in bytes.
 
     The size is the smallest disk a sandbox can have: content and a little space. A guest grows it online with
     EXT4_IOC_RESIZE_FS up to 1 TiB. Owners, set-uid bits and file capabilities are kept (so run it as root).
@@ -71,7 +73,8 @@ def make_base(rootfs_tree: Path, out: Path) -> int:
         try:
             _make_growing(rootfs_tree, out, size, content)
         except ImageError as exc:
-            out.unlink(missing_ok=True)
+            if not out.is_block_device():
+                out.unlink(missing_ok=True)
             if "Could not allocate" not in exc.details or attempt == ATTEMPTS - 1:
                 raise
         else:
@@ -89,6 +92,17 @@ def make_sealed(tree: Path, out: Path) -> None:
         file.truncate(math.ceil((data + inodes * 256) / MIB) * MIB)
     _mke2fs(tree, out, ("-O", ",".join(SEALED), "-E", f"{FIXED},nodiscard", "-N", str(inodes)))
     _settle_times(out)
+
+
+def stated_bytes(image: Path) -> int:
+    """Return the size that the superblock of *image* states, 0 when there is none (kernel: fs/ext4/ext4.h)."""
+    with image.open("rb") as file:
+        file.seek(_SUPERBLOCK_AT)
+        block = file.read(_SUPERBLOCK_BYTES)
+    if len(block) < _SUPERBLOCK_BYTES or block[0x38:0x3A] != b"\x53\xef":
+        return 0
+    low, log_size, high = (int.from_bytes(block[at : at + 4], "little") for at in (0x04, 0x18, 0x150))
+    return (high << 32 | low) * (1024 << log_size) if log_size <= _MOST_LOG_SIZE else 0
 
 
 def measure(tree: Path) -> Content:
@@ -126,15 +140,23 @@ def _make_growing(tree: Path, out: Path, size: int, content: Content) -> None:
         "assume_storage_prezeroed=1",  # a new sparse file is zero: the guest has nothing to clear in the background
         FIXED,
     )
+    _clear(out, size)
+    features = ("-O", ",".join(FEATURES), "-E", ",".join(extended), "-J", f"size={JOURNAL_MIB}", "-e", "remount-ro")
+    _mke2fs(tree, out, (*features, "-N", str(groups * INODES_PER_GROUP)), f"{size // 1024}k")
+
+
+def _clear(out: Path, size: int) -> None:
+    """Make *out* all zero; a file has *size* bytes then."""
+    if out.is_block_device():
+        run("blkdiscard", "--force", out, timeout_s=MKE2FS_TIMEOUT_S)
+        return
     with out.open("wb") as file:
         file.truncate(size)
-    features = ("-O", ",".join(FEATURES), "-E", ",".join(extended), "-J", f"size={JOURNAL_MIB}", "-e", "remount-ro")
-    _mke2fs(tree, out, (*features, "-N", str(groups * INODES_PER_GROUP)))
 
 
-def _mke2fs(tree: Path, out: Path, options: Sequence[str]) -> None:
+def _mke2fs(tree: Path, out: Path, options: Sequence[str], *size: str) -> None:
     argv: list[str | Path] = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-I", "256", "-m", "0", *options]
-    argv += ["-U", FILE_SYSTEM_UUID, "-d", tree, out]
+    argv += ["-U", FILE_SYSTEM_UUID, "-d", tree, out, *size]
     run(*argv, timeout_s=MKE2FS_TIMEOUT_S, env={**FIXED_TIME, "MKE2FS_CONFIG": "/dev/null"})
 
 

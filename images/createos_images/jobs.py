@@ -11,6 +11,9 @@ from typing import Any
 INTERFACE = "eth0"
 """The link's name in the namespace of a build."""
 
+HERE = "localhost/"
+"""In front of the names of our own images."""
+
 _JOB, _RESULT = "job.json", "result.json"
 _ACCEPT_LOCAL = '{"default":[{"type":"insecureAcceptAnything"}]}\n'
 
@@ -83,11 +86,16 @@ class Built:
     hint: str = ""
 
 
+def files(job: Job, dockerfile: str) -> Mapping[Path, str]:
+    """Return everything a build reads, by where it belongs."""
+    said = json.dumps(asdict(job), default=str)
+    return {job.work / _JOB: said, job.dockerfile: dockerfile, job.policy: _ACCEPT_LOCAL}
+
+
 def write_job(job: Job, dockerfile: str) -> None:
     """Put everything a build reads into its directory."""
-    (job.work / _JOB).write_text(json.dumps(asdict(job), default=str), encoding="utf-8")
-    job.dockerfile.write_text(dockerfile, encoding="utf-8")
-    job.policy.write_text(_ACCEPT_LOCAL, encoding="utf-8")
+    for path, text in files(job, dockerfile).items():
+        path.write_text(text, encoding="utf-8")
 
 
 def read_job(work: Path) -> Job:

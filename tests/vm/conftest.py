@@ -16,7 +16,7 @@ from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
 @pytest.fixture(scope="session")
 def engine() -> Iterator[LiveEngine]:
     """One daemon for all tests that do not need their own."""
-    with live_engine(ingress_resumes=True) as engine:
+    with live_engine(ingress_resumes=True, build_memory_mib=512) as engine:
         yield engine
 
 

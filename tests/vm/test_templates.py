@@ -21,14 +21,14 @@ CMD ["httpd", "-f", "-p", "8080"]
 """
 
 
-def built(engine: LiveEngine, name: str, *, status: str = "ready") -> dict[str, Any]:
+def built(engine: LiveEngine, name: str, *, status: str = "ready", patience_s: float = 60) -> dict[str, Any]:
     """Wait for the end of a build and return its view."""
 
     def view() -> dict[str, Any]:
         found: dict[str, Any] = engine.call("GET", f"/v1/templates/{name}")
         return found
 
-    wait_for(lambda: view()["status"] in ("ready", "failed"), 60, f"the build of {name}")
+    wait_for(lambda: view()["status"] in ("ready", "failed"), patience_s, f"the build of {name}")
     assert view()["status"] == status, engine.http.get(f"/v1/templates/{name}/logs").text
     return view()
 

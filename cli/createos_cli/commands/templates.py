@@ -26,7 +26,8 @@ Examples:
 SUBMIT_EXAMPLES = """\b
 Examples:
   createos sandbox template submit my-rails
-  createos sandbox template submit my-rails -f docker/Dockerfile --no-follow"""
+  createos sandbox template submit my-rails -f docker/Dockerfile --no-follow
+  createos sandbox template submit from-a-stranger --builder vm"""
 LIST_EXAMPLES = """\b
 Examples:
   createos sandbox template ls
@@ -62,13 +63,17 @@ def submit(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call the image.")] = "",
     file: Annotated[Path, typer.Option("--file", "-f", metavar="PATH", help="The Dockerfile.")] = Path("Dockerfile"),
+    builder: Annotated[
+        str, typer.Option("--builder", metavar="NAME", help="vm builds in a machine of its own; default: the engine's.")
+    ] = "",
     no_follow: Annotated[bool, typer.Option("--no-follow", help="Do not wait for the end of the build.")] = False,
 ) -> int:
     """Build an image from a Dockerfile; only its text is sent, no files beside it."""
     session: Session = ctx.obj
     if not name:
         raise Usage("submit needs a name", hint="for example: createos sandbox template submit my-rails -f Dockerfile")
-    found = session.client.post("/v1/templates", {"name": name, "dockerfile": _read(file)})
+    body = {"name": name, "dockerfile": _read(file), **({"builder": builder} if builder else {})}
+    found = session.client.post("/v1/templates", body)
     prose = [f"Submitted {found.get('name')} ({found.get('id')}): {found.get('status')}"]
     if no_follow:
         prose.append(f"See how it goes: createos sandbox template logs {name} --follow")
@@ -240,6 +245,7 @@ def _details(found: JsonObject, output: Output) -> Iterator[str]:
         ("Status", status),
         ("Reason", str(found.get("reason") or "")),
         ("Base", str(found.get("base") or "")),
+        ("Builder", str(found.get("builder") or "")),
         ("Size", _size(found)),
         ("Created", local_time(found.get("created_at"))),
         ("Built", local_time(found.get("built_at"))),

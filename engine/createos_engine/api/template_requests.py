@@ -13,10 +13,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class TemplateRequest(Lenient):
-    """A name and the text of a Dockerfile; `base` of older clients is ignored, the file says it."""
+    """A name and the text of a Dockerfile; `base` of older clients is ignored, the file says it.
+
+    `builder` is an extension: `vm` builds in a machine of its own, empty as the engine is set up.
+    """
 
     name: Text
     dockerfile: Text
+    builder: Text = ""
 
     @field_validator("name")
     @classmethod
@@ -36,4 +40,4 @@ class TemplateRequest(Lenient):
 
     def meaning(self) -> NewTemplate:
         """Return what is asked for."""
-        return NewTemplate(self.name, self.dockerfile)
+        return NewTemplate(self.name, self.dockerfile, self.builder)

@@ -23,6 +23,7 @@ class TemplateView(TypedDict):
     built_at: NotRequired[str]
     reason: NotRequired[str]
     dockerfile: NotRequired[str]
+    builder: NotRequired[str]
 
 
 class RemovedView(TypedDict):
@@ -45,6 +46,8 @@ def template(row: Template, *, dockerfile: bool = False) -> TemplateView:
     )
     if row.built_at:
         view["built_at"] = moment(row.built_at)
+    if row.builder:
+        view["builder"] = row.builder
     if row.reason:
         view["reason"] = row.reason
     if dockerfile:

@@ -12,6 +12,18 @@ from createos_engine.words import Accelerator
 
 
 @dataclass(frozen=True)
+class DataDisk:
+    """A raw file as a further disk, which the guest finds by its serial number (20 characters at most).
+
+    Many machines may have the same file when they only read it.
+    """
+
+    file: Path
+    serial: str
+    readonly: bool
+
+
+@dataclass(frozen=True)
 class Machine:
     """Everything a virtual machine is started from. Paths are absolute and exist, but for the three logs/sockets.
 
@@ -37,6 +49,7 @@ class Machine:
     mac: str
     genid: str
     cpu_quota_pct: int | None = None
+    data_disks: tuple[DataDisk, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from createos_images.buildah import Buildah
@@ -14,6 +13,7 @@ from createos_images.errors import ImageError
 from createos_images.jobs import INTERFACE, Link
 
 from createos_engine.errors import HostFailed, Invalid, Unavailable
+from createos_engine.services.build_slots import BuildSlots
 from createos_engine.services.network import Network
 
 _CONNECT_S = 30.0
@@ -22,10 +22,10 @@ _CONNECT_S = 30.0
 class ImageBuilder:
     """Builds with buildah, embedded or behind a service that runs the steps on a network of its own."""
 
-    def __init__(self, buildah: Buildah, network: Network) -> None:
+    def __init__(self, buildah: Buildah, network: Network, slots: BuildSlots) -> None:
         self._buildah = buildah
         self._network = network
-        self._free = list(network.build_slots)
+        self._slots = slots
 
     async def require(self, dockerfile: Dockerfile) -> None:
         """Raise Invalid (field dockerfile) for what a service cannot build, Unavailable while it does not answer."""
@@ -41,7 +41,7 @@ class ImageBuilder:
         call = partial(self._buildah.build, name, dockerfile, bases, say)
         if self._buildah.service:
             return await self._run(name, call)
-        async with self._slot() as slot:
+        async with self._slots.hold() as slot:
             on_started = partial(self._connect, asyncio.get_running_loop(), slot)
             return await self._run(name, partial(call, link=self._link(slot), on_started=on_started))
 
@@ -55,19 +55,6 @@ class ImageBuilder:
             self._buildah.stop(name)
             await asyncio.gather(work, return_exceptions=True)
             raise
-
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[int]:
-        """Hold a place in the network; whatever an earlier build of a killed daemon left there is removed first."""
-        slot = self._free.pop()
-        try:
-            await self._network.disconnect(slot)
-            try:
-                yield slot
-            finally:
-                await self._network.disconnect(slot)
-        finally:
-            self._free.append(slot)
 
     def _link(self, slot: int) -> Link:
         endpoint = self._network.endpoint(slot)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import structlog
 from createos_engine.drivers.channel.agent import AgentClient
 from createos_engine.drivers.channel.disk import grow_file_system
 from createos_engine.drivers.disk import Disks
-from createos_engine.drivers.hypervisor import Hypervisor, Machine, MemoryImage, Stopped
+from createos_engine.drivers.hypervisor import DataDisk, Hypervisor, Machine, MemoryImage, Stopped
 from createos_engine.errors import GuestFailed, HostFailed
 from createos_engine.paths import Paths
 from createos_engine.services.agents import Agents
@@ -94,7 +95,9 @@ class Machines:
             undo.pop_all()
         log.info("machine booted", sandbox=sandbox.id, **watch.laps)
 
-    async def boot_blank(self, sandbox: Sandbox, base: Path, files: BootFiles, *, deadline_s: float) -> AgentClient:
+    async def boot_blank(
+        self, sandbox: Sandbox, base: Path, files: BootFiles, *, deadline_s: float, disks: Sequence[DataDisk] = ()
+    ) -> AgentClient:
         """Start a machine that is nobody's: cold, on a fresh overlay, with a link that stays closed and no identity.
 
         Whoever calls removes and erases it, also after a failure.
@@ -103,18 +106,18 @@ class Machines:
         self.make_directory(sandbox)
         await self._disks.create_overlay(base, self._paths.sandbox(sandbox.id).overlay, sandbox.disk_mib)
         await self._network.prepare(sandbox.slot)
-        async with self._power_on(sandbox, files, deadline_s, watch) as agent:
+        async with self._power_on(sandbox, files, deadline_s, watch, disks) as agent:
             return agent
 
     @asynccontextmanager
     async def _power_on(
-        self, sandbox: Sandbox, files: BootFiles, deadline_s: float, watch: Stopwatch
+        self, sandbox: Sandbox, files: BootFiles, deadline_s: float, watch: Stopwatch, disks: Sequence[DataDisk] = ()
     ) -> AsyncIterator[AgentClient]:
         """Start a machine cold and yield its agent; a failure up to the end of the block ends it and is explained."""
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._hypervisor.destroy, self.name(sandbox.id))
             try:
-                await self._hypervisor.start(self._machine(sandbox, files))
+                await self._hypervisor.start(replace(self._machine(sandbox, files), data_disks=tuple(disks)))
                 watch.lap("machine")
                 undo.push_async_callback(self._agents.disconnect, sandbox.id)
                 agent = await self._connect_unless_it_ends(sandbox.id, deadline_s)

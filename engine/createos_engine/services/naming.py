@@ -6,7 +6,7 @@ import random
 
 from ulid import ULID
 
-from createos_engine.paths import GOLDEN_PREFIX
+from createos_engine.paths import BUILD_PREFIX, GOLDEN_PREFIX
 
 _ADJECTIVES = """
 amber bold brisk calm clever cosy crisp daring eager early fair fancy fleet gentle giddy glad golden happy hardy
@@ -46,6 +46,11 @@ def attachment_id() -> str:
 def golden_id() -> str:
     """Return a new id of a golden snapshot."""
     return f"{GOLDEN_PREFIX}{ULID()}".lower()
+
+
+def build_id(template_id: str) -> str:
+    """Return the id of the machine in which a template is built: the same ULID."""
+    return f"{BUILD_PREFIX}{template_id.rpartition('_')[2]}".lower()
 
 
 def machine_uuid(sandbox_id: str) -> str:

@@ -122,6 +122,14 @@ class Network:
             await self._links.lend_veth(endpoint, peer, pid)
             self._firewall.hear(endpoint)
 
+    async def connect_build(self, slot: int) -> None:
+        """Open the tap of a machine in which something is built, under the rules of a new sandbox."""
+        endpoint = self.endpoint(slot)
+        with netconfig_errors(f"the network interface {endpoint.interface} could not be opened"):
+            self._firewall.admit(endpoint)
+            await self._links.add_tap(endpoint)
+            self._firewall.hear(endpoint)
+
     async def disconnect(self, slot: int) -> None:
         """Remove the tap, then its rules; what is gone already is fine."""
         endpoint = self.endpoint(slot)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -42,15 +43,18 @@ class Templates:
         self,
         store: TemplateStore,
         catalog: ImageCatalog,
-        builder: Builder,
+        builders: Mapping[str, Builder],
         logs: BuildLogs,
         background: Background,
         cache_dir: Path,
         *,
+        builder: str,
         builds_at_once: int,
     ) -> None:
+        """*builders* are those on offer, *builder* names the one that builds when nobody asks for another."""
         self._store = store
         self._catalog = catalog
+        self._builders = builders
         self._builder = builder
         self._logs = logs
         self._background = background
@@ -63,7 +67,8 @@ class Templates:
         if wanted.name in self._catalog.built():
             raise Invalid(f"{wanted.name} is a built-in image", hint="choose another name", field="name")
         dockerfile, bases = self._checked(wanted.dockerfile)
-        await self._builder.require(dockerfile)
+        wanted = replace(wanted, builder=wanted.builder or self._builder)
+        await self._offered(wanted.builder).require(dockerfile)
         key = result_key(dockerfile, bases)
         template = await self._store.submit(user, wanted, base=dockerfile.base, result_key=key)
         build = self._store.latest(template.id)
@@ -124,6 +129,12 @@ class Templates:
                 self._logs.open(build)("createosd was stopped during the build: it begins again")
             self._start(build)
 
+    def _offered(self, name: str) -> Builder:
+        if found := self._builders.get(name):
+            return found
+        reason = f"unknown builder: {name[:80]}"
+        raise Invalid(reason, hint=f"choose one of: {', '.join(self._builders)}", field="builder")
+
     def _attempt(self, user: User, ref: str, attempt: int | None) -> Build:
         template = self._store.find(user.id, ref)
         return self._store.latest(template.id) if attempt is None else self._store.attempt(template.id, attempt)
@@ -153,7 +164,8 @@ class Templates:
             say = self._logs.open(build)
             try:
                 dockerfile, bases = self._checked(build.dockerfile)
-                base = await self._builder.build(build.template_id, dockerfile, bases, say)
+                builder = self._offered(build.builder or self._builder)
+                base = await builder.build(build.template_id, dockerfile, bases, say)
             except EngineError as exc:
                 say(f"error: {exc.reason}")
                 await self._store.finish(build, reason=exc.reason)

@@ -17,7 +17,7 @@ from createos_engine.words import Page, User
 _UNFINISHED = (BuildStatus.PENDING, BuildStatus.BUILDING)
 # A template shows its latest attempt, and the size and time of its newest image that is ready.
 _SELECT = """
-    SELECT templates.*, latest.attempt, latest.status, latest.base, latest.dockerfile, latest.reason,
+    SELECT templates.*, latest.attempt, latest.status, latest.base, latest.dockerfile, latest.reason, latest.builder,
            coalesce(ready.size_bytes, 0) AS size_bytes, ready.finished_at AS built_at,
            coalesce(ready.digest, '') AS digest
     FROM templates
@@ -55,9 +55,9 @@ class TemplateStore:
                 values = (identity, user.id, wanted.name, now)
                 db.execute("INSERT INTO templates (id, user_id, name, created_at) VALUES (?, ?, ?, ?)", values)
             db.execute(
-                "INSERT INTO builds (template_id, attempt, dockerfile, base, status, result_key, created_at) VALUES "
-                "(?, (SELECT coalesce(max(attempt), 0) + 1 FROM builds WHERE template_id = ?), ?, ?, ?, ?, ?)",
-                (identity, identity, wanted.dockerfile, base, BuildStatus.PENDING, result_key, now),
+                "INSERT INTO builds (template_id, attempt, dockerfile, base, status, result_key, created_at, builder) "
+                "SELECT ?, coalesce(max(attempt), 0) + 1, ?, ?, ?, ?, ?, ? FROM builds WHERE template_id = ?",
+                (identity, wanted.dockerfile, base, BuildStatus.PENDING, result_key, now, wanted.builder, identity),
             )
             return str(identity)
 
@@ -176,6 +176,7 @@ def _template(row: Row) -> Template:
         created_at=to_time(row["created_at"]),
         built_at=optional_time(row["built_at"]),
         deleted=row["deleted_at"] is not None,
+        builder=row["builder"],
     )
 
 
@@ -187,4 +188,5 @@ def _build(row: Row) -> Build:
         status=BuildStatus(row["status"]),
         reason=row["reason"],
         result_key=row["result_key"],
+        builder=row["builder"],
     )

@@ -25,7 +25,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
     assert caught.value.sentence == (
         "there is no built-in root file system ubuntu:26.04; "
-        "choose one of devbox:1, debian:12, python:3, node:18, busybox:1"
+        "choose one of devbox:1, debian:12, python:3, node:18, builder:1, busybox:1"
     )
 
 

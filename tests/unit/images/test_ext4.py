@@ -38,7 +38,7 @@ def test_the_file_system_is_sound_sparse_and_of_the_size_that_is_told(tree: Path
     size = ext4.make_base(tree, image)
 
     assert e2fsck(image) == 0
-    assert image.stat().st_size == size
+    assert image.stat().st_size == size == ext4.stated_bytes(image)
     assert image.stat().st_blocks * 512 < 2 * MIB
 
 
@@ -118,3 +118,11 @@ def test_used_inodes_are_what_dumpe2fs_does_not_call_free() -> None:
     text = "Inode count:              32\n  Free inodes: 14-15\n  Free inodes: 20, 22-32\n"
 
     assert ext4.used_inodes(text) == [2, 11, 12, 13, 16, 17, 18, 19, 21]
+
+
+@pytest.mark.parametrize("content", [b"", bytes(2048), bytes(4096), b"\xff" * 4096, os.urandom(4096)])
+def test_what_is_no_file_system_states_no_size(tmp_path: Path, content: bytes) -> None:
+    image = tmp_path / "base.raw"
+    image.write_bytes(content)
+
+    assert ext4.stated_bytes(image) == 0

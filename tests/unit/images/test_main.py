@@ -17,7 +17,7 @@ def test_an_unknown_image_is_one_sentence_and_exit_code_1(tmp_path: Path, capsys
     assert code == 1
     assert printed.err == (
         "error: there is no built-in root file system windows:11; "
-        "choose one of devbox:1, debian:12, python:3, node:18, busybox:1\n"
+        "choose one of devbox:1, debian:12, python:3, node:18, builder:1, busybox:1\n"
     )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from createos_engine.drivers.hypervisor import Machine
+from createos_engine.drivers.hypervisor import DataDisk, Machine
 from createos_engine.words import Accelerator
 
 NAMESPACE = "urn:createos:sandbox:1"
 _QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 CHANNEL_NAME = "createos.agent.0"
 ROOT_DISK, _TOOLS_DISK = "vda", "vdt"
+_DATA_DISKS = tuple(f"vd{letter}" for letter in "bcdefghi")
+"""As many as there are spare ports."""
 # Disk, network card, channel, balloon and random numbers sit in ports of their own; the spare ones are for hotplug.
 _OWN_PORTS, SPARE_PORTS = 5, 8
 # Measured to shorten the boot under emulation (design 18); all of it is harmless under KVM.
@@ -76,6 +78,8 @@ def _devices(domain: ET.Element, machine: Machine, qemu_binary: str) -> None:
     devices = ET.SubElement(domain, "devices")
     ET.SubElement(devices, "emulator").text = qemu_binary
     _disk(devices, machine)
+    for disk, name in zip(machine.data_disks, _DATA_DISKS, strict=False):
+        devices.append(_data_disk(disk, name))
     ET.SubElement(devices, "controller", type="usb", model="none")
     # libvirt refuses spare ports without the root they hang on being named
     ET.SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
@@ -109,14 +113,22 @@ def interface_xml(mac: str, tap: str) -> str:
 
 def tools_disk_xml(image: Path, serial: str) -> str:
     """Return a read-only disk by itself, as libvirt plugs it. Its file is shared: libvirt must not change its owner."""
+    return ET.tostring(_data_disk(DataDisk(image, serial, readonly=True), _TOOLS_DISK), encoding="unicode")
+
+
+def _data_disk(wanted: DataDisk, name: str) -> ET.Element:
     disk = ET.Element("disk", type="file", device="disk")
-    ET.SubElement(disk, "driver", name="qemu", type="raw")
-    source = ET.SubElement(disk, "source", file=str(image))
-    ET.SubElement(source, "seclabel", model="dac", relabel="no")
-    ET.SubElement(disk, "target", dev=_TOOLS_DISK, bus="virtio")
-    ET.SubElement(disk, "readonly")
-    ET.SubElement(disk, "serial").text = serial
-    return ET.tostring(disk, encoding="unicode")
+    driver = ET.SubElement(disk, "driver", name="qemu", type="raw")
+    source = ET.SubElement(disk, "source", file=str(wanted.file))
+    ET.SubElement(disk, "target", dev=name, bus="virtio")
+    if wanted.readonly:
+        # shared, so libvirt must not change its owner
+        ET.SubElement(source, "seclabel", model="dac", relabel="no")
+        ET.SubElement(disk, "readonly")
+    else:
+        driver.set("discard", "unmap")
+    ET.SubElement(disk, "serial").text = wanted.serial
+    return disk
 
 
 def has_disk(xml: str, serial: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from createos_engine.drivers.hypervisor import Machine
+from createos_engine.drivers.hypervisor import DataDisk, Machine
 from createos_engine.drivers.libvirt.domain_xml import DEFAULT_CMDLINE, NAMESPACE, has_disk, render, tools_disk_xml
 from createos_engine.words import Accelerator
 from hypothesis import given
@@ -93,3 +93,17 @@ def test_a_disk_is_known_by_its_serial() -> None:
 
     assert not before
     assert has_disk(ET.tostring(domain, encoding="unicode"), "createos-tools")
+
+
+def test_data_disks_are_found_by_their_serial_and_only_those_may_be_written_that_say_so() -> None:
+    disks = (
+        DataDisk(Path("/cache/base.raw"), "base-0", readonly=True),
+        DataDisk(Path("/b/r"), "result", readonly=False),
+    )
+
+    found = ET.fromstring(render(replace(MACHINE, data_disks=disks), QEMU)).findall("devices/disk")[1:]
+
+    assert [disk.findtext("serial") for disk in found] == ["base-0", "result"]
+    assert [disk.find("readonly") is not None for disk in found] == [True, False]
+    assert [disk.find("source/seclabel[@relabel='no']") is not None for disk in found] == [True, False]
+    assert len({disk.find("target").get("dev") for disk in found} | {"vda"}) == 3  # type: ignore[union-attr]

@@ -68,11 +68,12 @@ class World:
     templates: Templates
     store: TemplateStore
     builder: FakeBuilder
+    in_machine: FakeBuilder
     user: User
     again: Callable[[], Templates]
 
-    async def submit(self, name: str, text: str = GOOD) -> Template:
-        return await self.templates.submit(self.user, NewTemplate(name, text))
+    async def submit(self, name: str, text: str = GOOD, *, builder: str = "") -> Template:
+        return await self.templates.submit(self.user, NewTemplate(name, text, builder))
 
     async def ended(self, name: str) -> Template:
         """Wait until the latest build has ended."""
@@ -93,14 +94,16 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     database = Database(tmp_path / "engine.db")
     user = await AccountStore(database).by_uid(0, "root")
     background = Background()
-    store, builder = TemplateStore(database), FakeBuilder(cache, tmp_path)
+    store, builder, in_machine = TemplateStore(database), FakeBuilder(cache, tmp_path), FakeBuilder(cache, tmp_path)
     paths = Paths(tmp_path, tmp_path)
 
     def make() -> Templates:
         catalog = ImageCatalog(cache.root, "busybox:1")
-        return Templates(store, catalog, builder, BuildLogs(paths), background, cache.root, builds_at_once=2)
+        builders = {"buildah": builder, "vm": in_machine}
+        logs = BuildLogs(paths)
+        return Templates(store, catalog, builders, logs, background, cache.root, builder="buildah", builds_at_once=2)
 
-    yield World(make(), store, builder, user, make)
+    yield World(make(), store, builder, in_machine, user, make)
     await background.close()
     database.close()
 
@@ -113,6 +116,33 @@ async def test_a_build_ends_in_an_image_that_creates_can_start_from(world: World
     assert (ready.status, ready.size_bytes, ready.base) == (BuildStatus.READY, 2**20, "busybox:1")
     assert world.templates.base(world.user, "mine").config.env == {"A": "b"}
     assert world.templates.base(world.user, ready.id).name == "mine"
+
+
+async def test_a_build_is_by_the_builder_that_was_asked_for_else_by_that_of_the_engine(world: World) -> None:
+    await world.submit("one")
+    await world.submit("two", f"{GOOD}# another\n", builder="vm")
+
+    assert ((await world.ended("one")).builder, (await world.ended("two")).builder) == ("buildah", "vm")
+    assert (len(world.builder.begun), len(world.in_machine.begun)) == (1, 1)
+
+
+async def test_an_unknown_builder_is_refused_before_anything_is_stored(world: World) -> None:
+    with pytest.raises(Invalid, match="unknown builder: oven") as refused:
+        await world.submit("mine", builder="oven")
+
+    assert (refused.value.field, refused.value.hint) == ("builder", "choose one of: buildah, vm")
+    assert await world.templates.list(world.user, Page()) == ([], 0)
+
+
+async def test_a_build_begins_again_by_the_same_builder(world: World) -> None:
+    submitted = await world.submit("mine", "FROM busybox:1\nRUN wait\n", builder="vm")
+    world.templates = world.again()
+    world.templates.resume()
+    world.in_machine.go.set()
+    await world.ended("mine")
+
+    assert set(world.in_machine.begun) == {submitted.id}
+    assert not world.builder.begun
 
 
 async def test_a_failed_build_says_which_step_and_leaves_the_older_image_in_use(world: World) -> None:
