@@ -23,11 +23,11 @@ from createos_images import digest, jobs
 from createos_images.builder import Base, adopt_base
 from createos_images.cache import Cache, partial, remove_partials
 from createos_images.dockerfile import SCRATCH, Dockerfile
-from createos_images.dockerfile_names import renamed
+from createos_images.dockerfile_names import renamed, without_volumes
 from createos_images.errors import ImageError
 from createos_images.jobs import Job, Link, Source
 
-VERSION = 1
+VERSION = 2
 """Raised when the same text would give another result, so that known results are not used any more."""
 
 OnLine = Callable[[str], None]
@@ -101,8 +101,9 @@ class Buildah:
         """
         remove_partials(self._cache, name)
         with partial(self._cache.bases, name) as work:
-            job = self._job(name, work, bases, link)
-            jobs.write_job(job, dockerfile.text if self.service else named_here(dockerfile, bases))
+            text, volumes = without_volumes(dockerfile.text)
+            job = self._job(name, work, bases, link, volumes)
+            jobs.write_job(job, text if self.service else text_for_buildah(text, bases))
             try:
                 self._run(name, job, on_line, on_started)
             finally:
@@ -122,13 +123,14 @@ class Buildah:
         if running := self._running.get(name):
             running.kill()
 
-    def _job(self, name: str, work: Path, bases: Collection[Base], link: Link | None) -> Job:
+    def _job(self, name: str, work: Path, bases: Collection[Base], link: Link | None, volumes: tuple[str, ...]) -> Job:
         return Job(
             name=name,
             work=work,
             cache=self._cache.root,
             sources=tuple(_source(base) for base in bases),
             link=link,
+            volumes=volumes,
             quota_mib=self._quota_mib,
             memory_mib=self._memory_mib,
             timeout_s=self._timeout_s,
@@ -164,9 +166,9 @@ def _docker_engine() -> ModuleType:
     return import_module("createos_images.docker_engine")
 
 
-def named_here(dockerfile: Dockerfile, bases: Collection[Base]) -> str:
-    """Return the text with the names by which buildah knows our images."""
-    return renamed(dockerfile.text, {base.name: f"{jobs.HERE}{base.name}" for base in bases})
+def text_for_buildah(text: str, bases: Collection[Base]) -> str:
+    """Return a text with the names by which buildah knows our images."""
+    return renamed(text, {base.name: f"{jobs.HERE}{base.name}" for base in bases})
 
 
 def result_key(dockerfile: Dockerfile, bases: Collection[Base]) -> str:

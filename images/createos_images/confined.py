@@ -40,6 +40,7 @@ _CACHE = re.compile(r"(?<=\s)(--mount=(?=\S*type=cache)(?!\S*uid=)\S+)")
 _OWNED = f",uid={_FIRST_ID},gid={_FIRST_ID}"
 # The type of a mount that names none, which this buildah does not guess.
 _UNTYPED = re.compile(r"(?<=\s)--mount=(?!\S*type=)(?=\S*from=)")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _HOLES_FROM_BYTES = 2**20
 _MOST_PROCESSES = 4096
 _STUBS = (".dockerenv", "run/.containerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf")
@@ -141,11 +142,26 @@ def _build(job: Job, archive: Path | None) -> Built:
         image = _bud(job, mine)
     container = mine.call("from", "--pull-never", image)
     tree = Path(mine.call("mount", container))
+    config = _config(mine.call("inspect", "--type", "image", image))
     _remove_stubs(tree)
+    for volume in job.volumes:
+        _make_volume(tree, _VARIABLE.sub(lambda found: config["env"].get(found[1] or found[2], ""), volume))
     _dig_holes(tree)
     _say("writing the file system")
-    size = ext4.make_base(tree, job.raw)
-    return Built(size_bytes=size, config=_config(mine.call("inspect", "--type", "image", image)))
+    return Built(size_bytes=ext4.make_base(tree, job.raw), config=config)
+
+
+def _make_volume(tree: Path, volume: str) -> None:
+    """Make a directory, unless the image has something else on the way: it may be a link out of the tree."""
+    place = tree
+    for name in Path(volume).parts:
+        if name in ("/", ".."):
+            continue
+        place /= name
+        if not place.is_symlink() and not place.exists():
+            place.mkdir(mode=0o755)
+        if place.is_symlink() or not place.is_dir():
+            return
 
 
 def _bud(job: Job, storage: _Storage) -> str:

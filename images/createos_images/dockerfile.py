@@ -37,6 +37,8 @@ WORDS = frozenset(
 _PLATFORMS = ("linux/amd64", "linux/x86_64", "linux")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?[A-Za-z_]\w*")
 _FLAG = re.compile(r"--([a-z-]+)(?:=(\S+))?\s*")
+_ESCAPE = re.compile(r"(?:#\s*\w+\s*=.*\n)*#\s*escape\s*=\s*`", re.IGNORECASE)
+_BYTE_ORDER_MARK = "\ufeff"
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]")
 _NO_CONTEXT = "only the Dockerfile's text is sent, there are no files to take it from"
 
@@ -72,6 +74,7 @@ def check(text: str, known: Collection[str]) -> Dockerfile:
     """Return the file if it can be built from the images *known*; raise DockerfileError for its first mistake."""
     if len(text.encode()) > LARGEST_BYTES:
         raise DockerfileError(0, f"the Dockerfile has more than {LARGEST_BYTES} bytes", "shorten it")
+    text = text.removeprefix(_BYTE_ORDER_MARK)
     found = instructions(text)
     if not any(instruction.word == "FROM" for instruction in found):
         raise DockerfileError(0, "the Dockerfile has no FROM", f"begin with one of: {_list(known)}")
@@ -191,7 +194,7 @@ def _refuse_later(instruction: Instruction) -> None:
 def instructions(text: str) -> Sequence[Instruction]:
     """Return what the parser finds; whatever it passes over in silence is a DockerfileError."""
     lines = text.splitlines()
-    parser = DockerfileParser(fileobj=BytesIO(text.encode()))
+    parser = DockerfileParser(fileobj=BytesIO(_filled(text).encode()))
     covered: set[int] = set()
     found: list[Instruction] = []
     for part in parser.structure:
@@ -202,6 +205,21 @@ def instructions(text: str) -> Sequence[Instruction]:
         if line.strip() and number not in covered:
             raise DockerfileError(number + 1, f"{line.strip()[:40]!r} is no instruction", "an instruction has a value")
     return found
+
+
+def _filled(text: str) -> str:
+    """Put comments where a continued instruction has empty lines, which the parser takes for its end."""
+    escape = "`" if _ESCAPE.match(text) else "\\"
+    out, continued = [], False
+    for line in text.splitlines(keepends=True):
+        bare = line.strip()
+        if continued and not bare:
+            out.append(f"#{line}")
+            continue
+        if not bare.startswith("#"):
+            continued = bare.endswith(escape)
+        out.append(line)
+    return "".join(out)
 
 
 def _instruction(word: str, value: str, line: int) -> Instruction:

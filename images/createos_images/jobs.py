@@ -45,7 +45,7 @@ class Job:
     """One build. *work* is its directory, *quota_mib* what it may write, *cgroup* the parent of its control groups.
 
     Without a *link* only the loopback interface is there. With a *service*, the address of a Docker-compatible one, the
-    steps run there, on its network *service_network*.
+    steps run there, on its network *service_network*. *volumes* are directories that the image has in any case.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Job:
     cgroup: str
     service: str = ""
     service_network: str = "none"
+    volumes: tuple[str, ...] = ()
 
     @property
     def dockerfile(self) -> Path:
@@ -103,7 +104,8 @@ def read_job(work: Path) -> Job:
     said = json.loads((work / _JOB).read_text(encoding="utf-8"))
     sources = tuple(Source(**source | {"raw": Path(source["raw"])}) for source in said["sources"])
     paths = {"work": Path(said["work"]), "cache": Path(said["cache"])}
-    return Job(**said | paths | {"sources": sources, "link": _link(said["link"])})
+    other = {"sources": sources, "link": _link(said["link"]), "volumes": tuple(said["volumes"])}
+    return Job(**said | paths | other)
 
 
 def _link(said: Mapping[str, Any] | None) -> Link | None:

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +38,10 @@ class BuildLab:
     def build(self, *steps: str, name: str = "tpl-test") -> Base:
         """Build a file that begins from busybox:1 unless it says otherwise."""
         text = "\n".join(steps if steps[0].startswith(("FROM", "ARG")) else ("FROM busybox:1", *steps)) + "\n"
+        return self.build_text(text, name)
+
+    def build_text(self, text: str, name: str = "tpl-test") -> Base:
+        """Build a whole file."""
         dockerfile = check(text, {"busybox:1"})
         self.buildah.require(dockerfile)
         self.log = []
@@ -67,12 +71,24 @@ def listed(base: Base, directory: str) -> dict[str, list[str]]:
 
 
 def tree(base: Base) -> dict[str, tuple[object, ...]]:
-    """Return path → all that an image says of a file but its times."""
+    """Return path → all that an image says of a file but its times: mode, owner, group, links, attributes, content."""
+    with mounted(base) as root:
+        return {str(path.relative_to(root)): _facts(path) for path in root.rglob("*")}
+
+
+def contents(base: Base, paths: Iterable[str]) -> dict[str, str]:
+    """Return path → text of files in an image."""
+    with mounted(base) as root:
+        return {path: (root / path).read_text() for path in paths}
+
+
+@contextmanager
+def mounted(base: Base) -> Iterator[Path]:
+    """Show the files of an image for the time of a block."""
     with tempfile.TemporaryDirectory() as place:
         subprocess.run(["mount", "-o", "loop,ro", base.path, place], check=True)
         try:
-            root = Path(place)
-            return {str(path.relative_to(root)): _facts(path) for path in root.rglob("*")}
+            yield Path(place)
         finally:
             subprocess.run(["umount", place], check=True)
 

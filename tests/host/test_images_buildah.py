@@ -11,7 +11,7 @@ import pytest
 from createos_images.cache import Cache
 from createos_images.errors import ImageError
 
-from tests.host.buildlab import BuildLab, debugfs, images, listed, wait_for
+from tests.host.buildlab import BuildLab, images, listed, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -24,28 +24,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 @pytest.fixture
 def lab(cache: Cache) -> BuildLab:
     return BuildLab(cache)
-
-
-def test_what_says_how_programs_run_is_kept(lab: BuildLab) -> None:
-    base = lab.build(
-        'ENV GREETING="hello world"', "WORKDIR /srv", "USER nobody", "EXPOSE 80", 'ENTRYPOINT ["/bin/sh"]', 'CMD ["-c"]'
-    )
-
-    assert base.config.env["GREETING"] == "hello world"
-    assert (base.config.working_dir, base.config.user) == ("/srv", "nobody")
-    assert (base.config.entrypoint, base.config.cmd, base.config.ports) == (("/bin/sh",), ("-c",), ("80/tcp",))
-
-
-def test_stages_arguments_and_copies_between_stages_work(lab: BuildLab) -> None:
-    base = lab.build(
-        *("FROM busybox AS made", "ARG WORD=built", "RUN echo $WORD >/word"),
-        *("FROM scratch", "COPY --from=made --chown=7:8 /word /kept", "COPY --from=busybox:1 /bin/busybox /bin/sh"),
-        "RUN echo in scratch >/second",
-    )
-
-    assert debugfs(base, "cat /kept") == "built\n"
-    assert listed(base, "/")["kept"][3:5] == ["7", "8"]
-    assert "second" in listed(base, "/")
 
 
 def test_set_uid_bits_owners_links_devices_and_holes_survive(lab: BuildLab) -> None:
@@ -63,23 +41,6 @@ def test_set_uid_bits_owners_links_devices_and_holes_survive(lab: BuildLab) -> N
     assert long_name in found
     assert found["sparse"][5] == str(64 * 2**20)
     assert base.size_bytes < 64 * 2**20
-
-
-def test_mounts_of_a_step_work_and_leave_nothing_in_the_image(lab: BuildLab) -> None:
-    base = lab.build(
-        *("FROM busybox AS a", "RUN echo a >/a", "FROM busybox:1"),
-        "RUN --mount=type=cache,target=/c --mount=from=a,target=/s cat /s/a && touch /c/x",
-        "RUN --mount=type=tmpfs,target=/t touch /t/y",
-    )
-
-    assert not {"a", "x", "y"} & listed(base, "/").keys()
-
-
-def test_shell_and_exec_form_are_honoured(lab: BuildLab) -> None:
-    base = lab.build('SHELL ["/bin/sh", "-ec"]', "RUN echo one >/one", 'RUN ["/bin/touch", "/two words"]')
-
-    assert debugfs(base, "cat /one") == "one\n"
-    assert "words" in listed(base, "/")
 
 
 def test_a_failing_step_is_named_with_its_exit_code(lab: BuildLab) -> None:

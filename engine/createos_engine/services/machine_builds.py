@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from createos_images import in_machine, jobs
-from createos_images.buildah import named_here
+from createos_images.buildah import text_for_buildah
 from createos_images.builder import Base, adopt_base
 from createos_images.cache import Cache, partial, remove_partials
 from createos_images.catalog import BUILDER
 from createos_images.dockerfile import SCRATCH, Dockerfile
+from createos_images.dockerfile_names import without_volumes
 from createos_images.errors import ImageError
 from createos_images.ext4 import stated_bytes
 
@@ -84,9 +85,7 @@ class MachineBuilder:
             with raw.open("xb") as file:
                 file.truncate(self._settings.build_quota_mib * _MIB)
             async with self._slots.hold() as slot:
-                result = await self._in_machine(
-                    name, slot, raw, _files(self._job(name, bases), dockerfile, bases), say, bases
-                )
+                result = await self._in_machine(name, slot, raw, self._files(name, dockerfile, bases), say, bases)
             if result.reason:
                 raise HostFailed(result.reason, hint=result.hint)
             return await asyncio.to_thread(self._adopt, name, raw, result)
@@ -135,7 +134,13 @@ class MachineBuilder:
         require_memory(blank.mem_mib, promised_mib=0, reserve_mib=settings.memory_reserve_mib, available_mib=free)
         require_space(settings.state_dir, settings.disk_reserve_mib)
 
-    def _job(self, name: str, bases: Sequence[Base]) -> jobs.Job:
+    def _files(self, name: str, dockerfile: Dockerfile, bases: Sequence[Base]) -> Mapping[PurePath, bytes]:
+        """Return what the machine needs besides its disks."""
+        text, volumes = without_volumes(dockerfile.text)
+        texts = jobs.files(self._job(name, bases, volumes), text_for_buildah(text, bases))
+        return {in_machine.CODE: in_machine.code(), **{path: text.encode() for path, text in texts.items()}}
+
+    def _job(self, name: str, bases: Sequence[Base], volumes: tuple[str, ...]) -> jobs.Job:
         sources = (
             jobs.Source(
                 base.name,
@@ -154,6 +159,7 @@ class MachineBuilder:
             cache=in_machine.PLACE / "cache",
             sources=tuple(sources),
             link=None,
+            volumes=volumes,
             quota_mib=settings.build_quota_mib,
             memory_mib=settings.build_memory_mib,
             timeout_s=settings.build_timeout_s,
@@ -190,11 +196,6 @@ class MachineBuilder:
             return adopt_base(name, raw, result.size_bytes, result.config.model_dump(), self._cache)
         except ImageError as exc:
             raise HostFailed(exc.reason, hint=exc.hint) from exc
-
-
-def _files(job: jobs.Job, dockerfile: Dockerfile, bases: Sequence[Base]) -> Mapping[PurePath, bytes]:
-    texts = jobs.files(job, named_here(dockerfile, bases))
-    return {in_machine.CODE: in_machine.code(), **{path: text.encode() for path, text in texts.items()}}
 
 
 def _disks(raw: Path, bases: Sequence[Base]) -> list[DataDisk]:

@@ -29,6 +29,7 @@ GOOD = {
     "exec form": 'FROM busybox:1\nRUN ["/bin/sh", "-c", "echo <x> >/y"]\n',
     "other names of Debian's languages": "FROM python:3.11-slim AS a\nFROM node:18-slim\nCOPY --from=a /x /y\n",
     "platform of this host": "FROM --platform=linux/amd64 busybox:1\n",
+    "empty lines in a continued step": "FROM busybox:1\nRUN a \\\n\n  # between\n\n  && b\nRUN c\n",
     "windows line ends": "FROM busybox:1\r\nRUN true\r\n",
 }
 
@@ -111,3 +112,14 @@ def test_an_image_that_is_ours_and_not_built_comes_with_the_command_that_builds_
 
     assert failed.value.reason == "line 1: the image python:3.11-slim is not on this host, and none is downloaded"
     assert failed.value.hint == "run: sudo .venv/bin/python -m createos_images build python:3"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
+    assert check("\ufeffFROM busybox:1\nRUN true\n", KNOWN).text == "FROM busybox:1\nRUN true\n"
+
+
+def test_the_line_of_a_mistake_counts_empty_lines_of_the_step_before_it() -> None:
+    with pytest.raises(DockerfileError) as refused:
+        check("FROM busybox:1\nRUN a \\\n\n && b\nRUM c\n", KNOWN)
+
+    assert refused.value.line == 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from createos_images.dockerfile_names import renamed
+from createos_images.dockerfile_names import renamed, without_volumes
 
 NAMES = {"busybox:1": "here/b", "debian:12": "here/d"}
 
@@ -47,3 +47,18 @@ def test_a_line_can_be_put_behind_every_from() -> None:
     assert renamed(text, NAMES, "LABEL l=1\n").splitlines() == [
         *("FROM here/b AS a", "# why", "LABEL l=1", "RUN x", "FROM a", "LABEL l=1", "RUN y"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "volumes"),
+    [
+        ("FROM a\nRUN x\n", "FROM a\nRUN x\n\n", ()),
+        ("FROM a\nVOLUME /v\nRUN x\n", "FROM a\nRUN x\n\n", ("/v",)),
+        ("FROM a\nvolume /v \\\n  # c\n  /w\nRUN x\n", "FROM a\nRUN x\n\n", ("/v", "/w")),
+        ('FROM a\nVOLUME ["/v", "/two words"]\n', "FROM a\n", ("/v", "/two words")),
+        ("FROM a AS One\nVOLUME /v\nFROM one\nRUN y\n", "FROM a AS One\nFROM one\nRUN y\n\n", ("/v",)),
+        ("FROM a AS one\nVOLUME /v\nFROM b\nRUN y\n", "FROM a AS one\nFROM b\nRUN y\n\n", ()),
+    ],
+)
+def test_volumes_are_taken_out_and_those_of_the_last_stage_told(text: str, left: str, volumes: tuple[str, ...]) -> None:
+    assert without_volumes(text) == (left, volumes)

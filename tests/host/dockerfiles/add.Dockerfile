@@ -1,0 +1,2 @@
+FROM busybox:1
+ADD https://example.org/archive.tar /srv/

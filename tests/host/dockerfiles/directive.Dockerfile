@@ -1,0 +1,4 @@
+# escape=`
+FROM busybox:1
+RUN echo one `
+ && echo C:\dir > /path

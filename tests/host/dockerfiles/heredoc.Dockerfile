@@ -1,0 +1,4 @@
+FROM busybox:1
+RUN <<EOT
+echo hello
+EOT

@@ -1,0 +1,2 @@
+FROM busybox:1
+RUN --mount=type=secret,id=token cat /run/secrets/token
