@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from createos_images.cache import Cache
+from createos_images.errors import ImageError
 
 from createos_engine.api.app import create_app
 from createos_engine.api.server import ApiServer
@@ -22,6 +23,7 @@ from createos_engine.instance import make_directories, open_layers, own
 from createos_engine.lifecycle import TERMINAL
 from createos_engine.paths import Paths
 from createos_engine.services.bootfiles import find_boot_files
+from createos_engine.services.image_gc import collect, register
 from createos_engine.services.progress import BootFiles
 from createos_engine.services.prune import TOUCH_EVERY_S, in_use, touch
 from createos_engine.services.steps import Steps
@@ -35,6 +37,7 @@ DRAIN_S = 10.0
 IDLE_EVERY_S = 5.0
 SSH_DRAIN_S = 2.0
 RETRY_S = 5.0
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,25 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     engine.background.every(IDLE_EVERY_S, "idle", engine.idle.pause_idle)
     engine.background.every(settings.reconcile_every_s, "resizes", engine.resizes.complete)
     engine.background.every(settings.reconcile_every_s, "bandwidth", engine.bandwidth.count)
-    engine.background.every(TOUCH_EVERY_S, "used files", partial(_touch, engine, settings, paths, files))
-    await _touch(engine, settings, paths, files)
+    engine.background.every(TOUCH_EVERY_S, "image cache", partial(_look_after_cache, engine, settings, paths, files))
+    await _look_after_cache(engine, settings, paths, files)
     engine.progress.ready(files)
     log.info("ready", accelerator=files.accelerator, reason=files.accelerator_reason)
 
 
-async def _touch(engine: Engine, settings: Settings, paths: Paths, files: BootFiles) -> None:
-    """Say to other engines of the cache that this one uses its boot files and the images of its sandboxes."""
+async def _look_after_cache(engine: Engine, settings: Settings, paths: Paths, files: BootFiles) -> None:
+    """Say to other engines of the cache what this one uses, and remove the images that none of them does."""
+    cache = Cache(settings.cache_dir)
     rows = engine.store.in_states(frozenset(State) - TERMINAL)
-    await asyncio.to_thread(touch, [files.initramfs, *in_use(paths, Cache(settings.cache_dir), rows)])
+    await asyncio.to_thread(touch, [files.initramfs, *in_use(paths, cache, rows)])
+    older_than_s = settings.unused_images_days * _DAY_S
+    try:
+        await asyncio.to_thread(register, cache, settings.state_dir)
+        if not older_than_s:
+            return
+        removed = await asyncio.to_thread(collect, cache, paths.run_dir, older_than_s=older_than_s)
+    except (EngineError, ImageError) as exc:
+        log.warning("unused images are kept", reason=exc.sentence)
+        return
+    if removed:
+        log.info("unused images removed", digests=removed)

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     build_timeout_s: float = Field(3600, gt=0, description="seconds that the build of a template may take")
     build_quota_mib: int = Field(16_384, ge=512, description="disk space that one build may write")
     build_memory_mib: int = Field(2048, ge=64, description="memory that one step of a build may use")
+    unused_images_days: float = Field(
+        7, ge=0, description="days after which an image that no engine of the cache needs is removed; 0 keeps all"
+    )
     exec_output_limit_mib: int = Field(16, ge=1, description="output kept of a buffered exec, each stream")
     file_limit_mib: int = Field(500, ge=1, description="largest file that can be pushed")
     reconcile_every_s: float = Field(30, gt=0, description="seconds between comparisons of database and host")

@@ -8,6 +8,7 @@
     tools/<digest>.img                      the tools disk of guests that use S3, <digest>.json says what is inside
     tools/current                           symbolic link to the one that is used
     names.json                              image name → digest of its base
+    engines/                                one file for each engine that uses the cache: where its state is
     .locks/                                 one lock file for each thing that can be built
 
 Results are never changed once they have their name: files 0444, directories 0755, since QEMU runs as another user.

@@ -19,6 +19,7 @@ from createos_engine.errors import EngineError, Invalid
 from createos_engine.services.background import Background
 from createos_engine.services.build_log import BuildLogs
 from createos_engine.services.catalog import ImageCatalog
+from createos_engine.services.image_gc import keep
 from createos_engine.store.templates import Result, TemplateStore
 from createos_engine.template_words import Build, BuildStatus, LogLine, NewTemplate, Template
 from createos_engine.words import Page, User
@@ -72,7 +73,7 @@ class Templates:
         key = result_key(dockerfile, bases)
         template = await self._store.submit(user, wanted, base=dockerfile.base, result_key=key)
         build = self._store.latest(template.id)
-        if known := self._known_result(key):
+        if known := await self._known_result(key):
             self._logs.open(build)("the same file was built before from the same images: its image is used again")
             await self._store.finish(build, result=known)
             self._logs.finished(build)
@@ -146,9 +147,10 @@ class Templates:
             raise Invalid(exc.reason, hint=exc.hint, field="dockerfile") from exc
         return dockerfile, [self._catalog.base(name) for name in dockerfile.images if name != SCRATCH]
 
-    def _known_result(self, key: str) -> Result | None:
+    async def _known_result(self, key: str) -> Result | None:
         known = self._store.result_of(key)
-        return known if known and base_by_digest("", known.digest, self._cache) else None
+        there = known is not None and await asyncio.to_thread(keep, self._cache, known.digest)
+        return known if there else None
 
     def _start(self, build: Build) -> None:
         key = (build.template_id, build.attempt)
