@@ -17,7 +17,7 @@ from tests.vm.engine import live_engine
 
 _INSIDE = "CREATEOS_BENCH_INSIDE"
 # Modules beside this one; each has measure(bench).
-SUBJECTS = ("creates", "goldens", "transfers", "shells", "crowds", "syncs", "networks", "egress", "disks")
+SUBJECTS = ("creates", "goldens", "transfers", "shells", "crowds", "syncs", "networks", "egress", "disks", "templates")
 
 
 def main() -> None:
