@@ -39,9 +39,15 @@ class S3Server:
 
     def __init__(self, directory: Path, address: str = "127.0.0.1", *, tls: Path | None = None) -> None:
         self.endpoint = f"{'https' if tls else 'http'}://{address}:{PORT}"
+        self._directory, self._address, self._tls = directory, address, tls
         self._log = directory / "weed.log"
         (directory / "data").mkdir()
         (directory / "s3.json").write_text(json.dumps(_identities()))
+        if tls:
+            (directory / "tls.pem").write_bytes(tls.read_bytes())
+        self._start()
+
+    def _start(self) -> None:
         # Hidden from it is what /tmp has, which may be all of the project: it gets its program as an open file.
         weed = os.open(Path(sys.executable).with_name("weed"), os.O_RDONLY)
         argv = [
@@ -52,14 +58,13 @@ class S3Server:
             _WITH_ITS_OWN_TMP,
             "weed",
             f"/proc/self/fd/{weed}",
-            *_options(address),
+            *_options(self._address),
         ]
-        if tls:
-            (directory / "tls.pem").write_bytes(tls.read_bytes())
+        if self._tls:
             argv += [f"-s3.port.https={PORT}", "-s3.port=8334", "-s3.cert.file=tls.pem", "-s3.key.file=tls.pem"]
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                argv, cwd=directory, stdout=log, stderr=log, pass_fds=(weed,), env=_FEW_VOLUMES
+                argv, cwd=self._directory, stdout=log, stderr=log, pass_fds=(weed,), env=_FEW_VOLUMES
             )
         os.close(weed)
         try:
@@ -113,6 +118,13 @@ class S3Server:
             yield
         finally:
             self._process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def dead(self) -> Iterator[None]:
+        """Have no server for a while: who connects is refused. What was stored is there again afterwards."""
+        self.close()
+        yield
+        self._start()
 
     def close(self) -> None:
         # Asked to end it takes 15 s, and what it has stored is of no use to anybody.

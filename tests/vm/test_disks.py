@@ -147,6 +147,23 @@ def test_an_endpoint_that_stands_still_is_said_and_cut_off_and_used_again(
     wait_for(lambda: box.sh("grep -c /mnt/frozen /proc/mounts || true").strip() == "0", 20, "it is still mounted")
 
 
+def test_an_endpoint_that_is_gone_is_said_and_used_again_when_it_is_back(
+    box: Box, s3: S3Server, data: dict[str, Any]
+) -> None:
+    for path in ("/mnt/stays", "/mnt/goes"):
+        attach(box, "data", path)
+        reach(box, path, "mounted")
+    box.sh("echo kept >/mnt/stays/kept")
+    with s3.dead():
+        row = reach(box, "/mnt/stays", "error")
+        assert "refuses connections" in row["mount_error"]
+        detach(box, "data", "/mnt/goes")
+        assert row_at(box, "/mnt/goes") == {}
+    reach(box, "/mnt/stays", "mounted")
+    assert box.sh("cat /mnt/stays/kept") == "kept\n"
+    detach(box, "data", "/mnt/stays")
+
+
 def test_other_keys_are_used_at_once(engine: LiveEngine, box: Box, s3: S3Server) -> None:
     register(engine, s3, "shared")
     s3.put("shared", "there", b"readable")
