@@ -120,7 +120,10 @@ def service(place: Path, kind: str) -> Iterator[str]:
     docker = ["dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false", "--data-root", root]
     podman = ["podman", "--root", root, "--runroot", run, "--runtime", "runc", "system", "service", "--time=0", url]
     argv = {"docker": [*docker, "--exec-root", run, "--pidfile", str(place / "pid"), "-H", url], "podman": podman}[kind]
-    with (place / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as running:
+    temporary = place / "tmp"  # a service that is ended leaves files there
+    temporary.mkdir()
+    env = {**os.environ, "TMPDIR": str(temporary)}
+    with (place / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log, env=env) as running:
         try:
             wait_for(socket.exists)
             yield url

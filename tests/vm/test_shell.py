@@ -100,7 +100,14 @@ def test_the_terminal_is_put_back_however_the_shell_ends(engine: LiveEngine, box
         outer.expect("same=yes")
 
 
+def shells(engine: LiveEngine, box: Box) -> set[str]:
+    """Return the processes of a sandbox that run on a terminal."""
+    listed = createos(engine, "process", "list", box.id, "--output", "table").stdout.decode().splitlines()[1:]
+    return {line.split()[0] for line in listed if " pty " in line and "running" in line}
+
+
 def test_a_managed_shell_is_left_and_found_again(engine: LiveEngine, box: Box) -> None:
+    others = shells(engine, box)  # those of earlier tests may just be ending
     with terminal(engine, "process", "shell", box.id) as shell:
         shell.expect("[#$] ")
         shell.sendline("X=kept; echo set-$X")
@@ -108,8 +115,7 @@ def test_a_managed_shell_is_left_and_found_again(engine: LiveEngine, box: Box) -
         shell.send("\x1d")
         shell.expect("Detached")
         shell.expect(pexpect.EOF)
-    listed = createos(engine, "process", "list", box.id, "--output", "table").stdout.decode()
-    process = next(line.split()[0] for line in listed.splitlines()[1:] if " pty " in line and "running" in line)
+    (process,) = shells(engine, box) - others
     with terminal(engine, "process", "attach", box.id, process) as shell:
         shell.expect("set-kept\r\n")
         shell.sendline("echo again-$X; exit 4")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
 from createos_images.cache import DEFAULT_CACHE, PARTIAL, Cache
 
 from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
+from tests.vm.test_files import createos
 
 WEB = """\
 FROM busybox:1
@@ -42,8 +44,10 @@ def submit(engine: LiveEngine, name: str, text: str) -> None:
     engine.call("POST", "/v1/templates", {"name": name, "dockerfile": text})
 
 
-def test_a_web_app_is_built_created_and_runs_as_its_file_says(engine: LiveEngine) -> None:
-    submit(engine, "my-web", WEB)
+def test_a_web_app_is_built_created_and_runs_as_its_file_says(engine: LiveEngine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(WEB)
+    done = createos(engine, "template", "submit", "my-web", "-f", tmp_path / "Dockerfile")
+    assert done.returncode == 0, done.stderr
     view = built(engine, "my-web")
     box = engine.create(rootfs="my-web")
 
@@ -51,6 +55,9 @@ def test_a_web_app_is_built_created_and_runs_as_its_file_says(engine: LiveEngine
     assert box.row["rootfs"] == "my-web"
     assert box.sh("id -un; pwd; echo $PORT").split() == ["app", "/srv/www", "8080"]
     assert box.sh("httpd -p 8080 -h /srv/www; wget -qO- http://127.0.0.1:8080/") == "hello from a template\n"
+    with box.tunnel(8080) as web:
+        web.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert web.makefile("rb").read().endswith(b"\r\n\r\nhello from a template\n")
     engine.call("DELETE", "/v1/templates/my-web")
     assert box.sh("cat index.html") == "hello from a template\n"
     box.destroy()
