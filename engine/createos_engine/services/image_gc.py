@@ -48,18 +48,29 @@ def keep(cache: Cache, digest: str) -> bool:
 
 
 def collect(cache: Cache, run_dir: Path, *, older_than_s: float) -> list[str]:
-    """Remove the images that nobody needs and return their digests; HostFailed when an engine cannot be asked."""
+    """Remove the images that nobody needs and return their digests.
+
+    Raises HostFailed when an engine cannot be asked or a file cannot be removed.
+    """
+    try:
+        with building(cache, _LOCK, silent):
+            return _collect(cache, run_dir, oldest=time.time() - older_than_s)
+    except (OSError, UnicodeError) as exc:
+        raise HostFailed(
+            f"the image cache {cache.root} cannot be cleared: {exc}", hint="run createosd as root"
+        ) from exc
+
+
+def _collect(cache: Cache, run_dir: Path, *, oldest: float) -> list[str]:
     removed = []
-    with building(cache, _LOCK, silent):
-        oldest = time.time() - older_than_s
-        stale = [path for path in cache.bases.glob("*.raw") if path.stat().st_mtime < oldest]
-        engines = [Paths(state_dir, run_dir) for state_dir in _engines(cache)]
-        needed = _needed(cache, engines) if stale else frozenset()
-        for path in stale:
-            if path.stem not in needed:
-                path.unlink()
-                path.with_suffix(".json").unlink(missing_ok=True)
-                removed.append(path.stem)
+    stale = [path for path in cache.bases.glob("*.raw") if path.stat().st_mtime < oldest]
+    engines = [Paths(state_dir, run_dir) for state_dir in _engines(cache)]
+    needed = _needed(cache, engines) if stale else frozenset()
+    for path in stale:
+        if path.stem not in needed:
+            path.unlink()
+            path.with_suffix(".json").unlink(missing_ok=True)
+            removed.append(path.stem)
     return removed
 
 

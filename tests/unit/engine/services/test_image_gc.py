@@ -130,3 +130,12 @@ def test_an_image_that_is_used_again_stays_and_one_that_is_gone_is_said_so(world
     assert keep(world.cache, "old")
     assert world.collect() == []
     assert not keep(world.cache, "never")
+
+
+def test_a_cache_that_cannot_be_read_is_a_sentence(world: World) -> None:
+    world.image("old")
+    (world.cache.root / "engines").mkdir()
+    (world.cache.root / "engines" / "ab12").write_bytes(b"\xff")
+
+    with pytest.raises(HostFailed, match="cannot be cleared"):
+        world.collect()
