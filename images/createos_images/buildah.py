@@ -8,7 +8,6 @@ kernel is a way out.
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from threading import Timer
 from types import ModuleType
 
-from createos_images import digest, jobs
+from createos_images import cgroups, digest, jobs
 from createos_images.builder import Base, adopt_base
 from createos_images.cache import Cache, partial, remove_partials
 from createos_images.dockerfile import SCRATCH, Dockerfile
@@ -47,7 +46,6 @@ _NAMESPACES = (
         "--kill-child=KILL",
     ),
 )
-_CGROUPS = Path("/sys/fs/cgroup")
 _LONGEST_LINE = 4000
 _START_S = 10.0
 
@@ -100,6 +98,7 @@ class Buildah:
         process it is told.
         """
         remove_partials(self._cache, name)
+        cgroups.remove(control_group(self._cache, name))
         with partial(self._cache.bases, name) as work:
             text, volumes = without_volumes(dockerfile.text)
             job = self._job(name, work, bases, link, volumes)
@@ -107,7 +106,7 @@ class Buildah:
             try:
                 self._run(name, job, on_line, on_started)
             finally:
-                _remove_cgroups(job.cgroup)
+                cgroups.remove(job.cgroup)
                 if self.service:
                     _docker_engine().forget(self.service, name)
             built = jobs.read_result(work)
@@ -136,7 +135,7 @@ class Buildah:
             timeout_s=self._timeout_s,
             service=self.service,
             service_network=self._service_network,
-            cgroup=f"/createos-build-{secrets.token_hex(6)}",
+            cgroup=control_group(self._cache, name),
         )
 
     def _run(self, name: str, job: Job, on_line: OnLine, on_started: OnStarted) -> None:
@@ -169,6 +168,11 @@ def _docker_engine() -> ModuleType:
 def text_for_buildah(text: str, bases: Collection[Base]) -> str:
     """Return a text with the names by which buildah knows our images."""
     return renamed(text, {base.name: f"{jobs.HERE}{base.name}" for base in bases})
+
+
+def control_group(cache: Cache, name: str) -> str:
+    """Return the control group of builds of a name: always the same, so the next removes what a killed one left."""
+    return f"/createos-build-{digest.of_text(f'{cache.root} {name}')[:12]}"
 
 
 def result_key(dockerfile: Dockerfile, bases: Collection[Base]) -> str:
@@ -217,15 +221,3 @@ def _hand_on(running: subprocess.Popen[bytes], on_line: OnLine, timeout_s: float
         late.cancel()
     if expired:
         raise ImageError(f"the build did not end within {timeout_s:g} s", "split it, or raise build_timeout_s")
-
-
-def _remove_cgroups(name: str) -> None:
-    """Remove the control groups of a build that was killed; the kernel has emptied them."""
-    for root in (_CGROUPS, *_CGROUPS.glob("*")):
-        place = root / name.removeprefix("/")
-        for inner in sorted(place.rglob("*"), reverse=True) if place.is_dir() else ():
-            if inner.is_dir():
-                with suppress(OSError):
-                    inner.rmdir()
-        with suppress(OSError):
-            place.rmdir()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from createos_images import cgroups
+from createos_images.buildah import control_group
 from createos_images.cache import Cache
 from createos_images.errors import ImageError
 
 from tests.host.buildlab import BuildLab, images, listed, wait_for
 
 pytestmark = pytest.mark.root
+
+# One of the first version's hierarchies, or the only one of the second.
+HIERARCHY = next(path for path in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")) if path.is_dir())
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +119,27 @@ def test_a_build_that_is_stopped_leaves_nothing(lab: BuildLab, cache: Cache) -> 
     assert not list(cache.bases.glob(".partial-*"))
     assert not list(Path("/sys/fs/cgroup").glob("**/createos-build-*"))
     assert "sleep 1000" not in subprocess.run(["ps", "ax"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_control_group_is_removed_as_soon_as_what_was_killed_has_left_it() -> None:
+    group = HIERARCHY / f"createos-build-{secrets.token_hex(6)}"
+    inner = group / "step"
+    inner.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "1000"]) as leaving:
+        (inner / "cgroup.procs").write_text(str(leaving.pid))
+        threading.Timer(0.5, leaving.kill).start()
+
+        cgroups.remove(f"/{group.name}")
+
+        assert not group.exists()
+
+
+def test_the_control_group_that_a_killed_build_left_is_removed_by_the_next_of_its_name(
+    lab: BuildLab, cache: Cache
+) -> None:
+    group = HIERARCHY / control_group(cache, "tpl-again")[1:]
+    group.mkdir()
+
+    lab.build("RUN true", name="tpl-again")
+
+    assert not group.exists()
