@@ -125,7 +125,7 @@ def mounted(port: RelayPort, tmp_path: Path, folder: str) -> Iterator[Path]:
     passwords.write_text("made-up:made-up")
     passwords.chmod(0o600)
     at.mkdir()
-    options = f"url={port.url},use_path_request_style,passwd_file={passwords},retries=1"
+    options = f"url={port.url},use_path_request_style,passwd_file={passwords},retries=1,sigv2,notsup_compat_dir"
     argv = ["s3fs", f"{BUCKET}:/{folder}", str(at), "-f", "-o", options]
     with (tmp_path / "s3fs.log").open("wb") as log:
         s3fs = subprocess.Popen(argv, stdout=log, stderr=log)
@@ -149,10 +149,12 @@ def test_folder_is_used_as_a_file_system(port: RelayPort, s3: S3Server, tmp_path
         (disk / "made" / "small").rename(disk / "made" / "renamed ü")
         with (disk / "made" / "renamed ü").open("ab") as file:
             file.write(b" and more")
+        (disk / "from-outside").chmod(0o711)
+        (disk / "from-outside").rename(disk / "moved")
         (disk / "gone").write_bytes(b"x")
         (disk / "gone").unlink()
 
-        assert (disk / "from-outside" / "file").read_bytes() == b"seen"
+        assert (disk / "moved" / "file").read_bytes() == b"seen"
         assert sorted(path.name for path in (disk / "made").iterdir()) == ["large", "renamed ü"]
 
     assert s3.get(BUCKET, "a/b/made/renamed ü") == b"text and more"

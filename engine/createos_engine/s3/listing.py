@@ -16,18 +16,22 @@ _NAMING = frozenset({"Key", "NextMarker", "NextKeyMarker"})
 
 def stays_below(body: bytes, sub_path: str) -> bool:
     """Tell whether a listing is one, and names nothing but what is below the folder."""
+    named = names(body)
+    return named is not None and all(_is_below(name, sub_path) for name in named)
+
+
+def names(body: bytes) -> list[str] | None:
+    """Return what a listing names: keys, folders, and where it goes on; None when it is no listing.
+
+    The prefix of the root is the request's.
+    """
     # Without a document type there are no entities, whose expansion takes memory without end.
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        return False
+        return None
     try:
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError:
-        return False
-    return all(_is_below(name, sub_path) for name in _names(root))
-
-
-def _names(root: ElementTree.Element) -> list[str]:
-    """Return what a listing names: keys, folders, and where it goes on. The prefix of the root is the request's."""
+        return None
     named = [element.text or "" for element in root.iter() if _local(element) in _NAMING]
     folders = [part for element in root if _local(element) == "CommonPrefixes" for part in element]
     return [name for name in (*named, *(folder.text or "" for folder in folders)) if name]

@@ -17,6 +17,7 @@ import structlog
 from createos_engine.disk_words import Bucket, Keys
 from createos_engine.duplex import Duplex
 from createos_engine.errors import EngineError
+from createos_engine.s3 import folders
 from createos_engine.s3.causes import MOST_ERROR_BYTES, cause, code_of
 from createos_engine.s3.guest_side import GuestGone, GuestSide, is_empty
 from createos_engine.s3.headers import outward
@@ -90,6 +91,8 @@ class Relay:
         if body and request.method in _BODILESS:
             raise malformed("only PUT and POST have a body; send this request without one")
         answer = await self._ask(permitted, body, _length(request))
+        if answer.status_code == HTTPStatus.NOT_FOUND and (folder := folders.meant(permitted)):
+            answer = await self._for_folder(folder, permitted, answer)
         try:
             await self._pass_on(guest, permitted, answer)
         except httpx.TransportError as exc:
@@ -125,6 +128,25 @@ class Relay:
         except httpx.TransportError as exc:
             raise _unavailable(self._health.unanswered(exc)) from exc
 
+    async def _for_folder(self, folder: str, permitted: Permitted, missing: httpx.Response) -> httpx.Response:
+        """Return a better answer if the folder is there without an object; to copy it is to make an object."""
+        if not await self._is_there(folder):
+            return missing
+        await missing.aclose()
+        if permitted.method == "HEAD":
+            return folders.found()
+        return await self._ask(folders.made(permitted), None, "")
+
+    async def _is_there(self, folder: str) -> bool:
+        listing = await self._ask(folders.look_into(folder), None, "")
+        try:
+            found = await _at_most(listing, folders.MOST_LISTING_BYTES)
+        except httpx.TransportError:
+            return False
+        finally:
+            await listing.aclose()
+        return listing.is_success and folders.holds(found, folder)
+
     async def _pass_on(self, guest: GuestSide, permitted: Permitted, answer: httpx.Response) -> None:
         status = answer.status_code
         if status >= HTTPStatus.MULTIPLE_CHOICES and status != HTTPStatus.NOT_MODIFIED:
@@ -141,14 +163,16 @@ class Relay:
             if not stays_below(listing, self._sub_path):
                 raise Refusal("the endpoint listed what is not below the sub_path of this disk; ask without a marker")
             yield listing
-        elif permitted.method != "HEAD":
+        else:
+            # That of a HEAD is read too, empty as it is: a connection is kept when its answer was read to the end.
             async for piece in answer.aiter_raw():
-                yield piece
+                if permitted.method != "HEAD":
+                    yield piece
 
     async def _error(self, permitted: Permitted, answer: httpx.Response) -> Refusal:
         """Return an error of the endpoint as the guest gets it: its status and code, in our words."""
         status = answer.status_code
-        code = code_of(await _at_most(answer, MOST_ERROR_BYTES)) if permitted.method != "HEAD" else ""
+        code = code_of(await _at_most(answer, MOST_ERROR_BYTES))
         self._health.answered(status, code, answer.headers, of_object=bool(permitted.key))
         why = "" if permitted.key and not code else cause(status, code, answer.headers)
         redirect = status < HTTPStatus.BAD_REQUEST

@@ -38,8 +38,6 @@ func options(w Wanted, url, keys, scratch, mimeTypes string) []string {
 		"stat_cache_expire=5", "enable_noobj_cache",
 		// A write reaches s3fs as a whole instead of a page at a time.
 		"big_writes", "max_write=131072",
-		// Else it tries keys that were refused once more with the older signature.
-		"sigv4",
 		"connect_timeout=4", "readwrite_timeout=20", "retries=2",
 		// A guest has one or two CPUs, and each request is a connection that the host carries.
 		"parallel_count=2", "multireq_max=6",
@@ -50,6 +48,14 @@ func options(w Wanted, url, keys, scratch, mimeTypes string) []string {
 	}
 	if w.PathStyle || w.URL == "" {
 		chosen = append(chosen, "use_path_request_style")
+	}
+	if w.URL == "" {
+		// The host signs anew, so the older signature is enough: it needs no SHA-256 of what is written. The host finds
+		// folders of every kind too (engine/createos_engine/s3/folders.py).
+		chosen = append(chosen, "sigv2", "notsup_compat_dir")
+	} else {
+		// Else it tries keys that were refused once more with the older signature.
+		chosen = append(chosen, "sigv4")
 	}
 	if w.Region != "" {
 		chosen = append(chosen, "endpoint="+w.Region)
