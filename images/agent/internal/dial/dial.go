@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"createos.local/agent/internal/mux"
+	"createos.local/agent/internal/nonblock"
 )
 
 const (
@@ -125,6 +126,10 @@ func converse(stream *mux.Stream, connection *net.TCPConn) {
 var errCancelled = errors.New("the host has cancelled the connection")
 
 func upward(stream *mux.Stream, connection *net.TCPConn) error {
+	raw, err := connection.SyscallConn()
+	if err != nil {
+		return err
+	}
 	stream.Widen(mux.Window)
 	for {
 		data, more := stream.Borrow()
@@ -134,7 +139,7 @@ func upward(stream *mux.Stream, connection *net.TCPConn) error {
 		if !more {
 			return connection.CloseWrite()
 		}
-		if _, err := connection.Write(data); err != nil {
+		if _, err := nonblock.Write(raw, data); err != nil {
 			return err
 		}
 	}
@@ -164,8 +169,8 @@ func passOn(stream *mux.Stream, raw syscall.RawConn) (int, error) {
 	var failed error
 	err := raw.Read(func(fd uintptr) bool {
 		buffer = buffers.Get().(*mux.Output)
-		n, failed = syscall.Read(int(fd), buffer.Bytes())
-		if failed == syscall.EAGAIN || failed == syscall.EINTR {
+		n, failed = nonblock.Once(fd, buffer.Bytes())
+		if failed == syscall.EAGAIN {
 			buffers.Put(buffer)
 			return false
 		}
