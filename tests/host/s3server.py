@@ -105,7 +105,7 @@ class S3Server:
             endpoint_url=self.endpoint,
             aws_access_key_id=keys.access_key,
             aws_secret_access_key=keys.secret_key,
-            verify=False,
+            verify=str(self._tls) if self._tls else None,
             config=config,
         )
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.forgeries import ALLOWED, ALLOWED_PORT, SHARED
+from tests.host.forgeries import ALLOWED, ALLOWED_PORT, OTHER, SHARED
 from tests.host.s3server import S3Server
+from tests.host.webserver import certificate
 from tests.vm.disks import attach, detach, reach, register, row_at
 from tests.vm.engine import LiveEngine, live_engine, wait_for
 from tests.vm.internet import Internet, internet
@@ -56,3 +57,27 @@ def test_the_endpoint_is_let_through_and_nothing_else(keyed: LiveEngine, s3: S3S
     assert box.sh("ls /run/createos/mounts") == ""
     box.destroy()
     keyed.call("DELETE", "/v1/disks/keyed")
+
+
+def test_an_endpoint_with_a_private_authority_is_trusted_when_this_host_trusts_it(
+    outside: Internet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path, OTHER)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    with outside.namespace.entered():
+        s3 = S3Server(tmp_path, OTHER, tls=pem)
+    try:
+        with live_engine(disk_keys="guest") as engine:
+            register(engine, s3, "private")
+            box = engine.create()
+            attach(box, "private", "/mnt/data")
+            reach(box, "/mnt/data", "mounted")
+            box.sh("echo over TLS >/mnt/data/file")
+            trusted = box.sh("cat /var/lib/createos/mounts/*/authorities.pem")
+    finally:
+        stored = s3.get("private", "file")
+        s3.close()
+
+    assert stored == b"over TLS\n"
+    assert pem.read_text().partition("-----END PRIVATE KEY-----\n")[2] in trusted
+    assert "PRIVATE KEY" not in trusted

@@ -14,6 +14,7 @@ from createos_engine.disk_words import Attachment, Bucket, Keys, MountStatus
 from createos_engine.drivers.channel.errors import ChannelLost
 from createos_engine.drivers.channel.mounts import GuestMounts, Wanted
 from createos_engine.errors import EngineError, GuestFailed
+from createos_engine.s3.trust import authorities
 from createos_engine.store.attachments import AttachmentStore
 
 log = structlog.get_logger(__name__)
@@ -110,6 +111,7 @@ class MountKeeper:
             secret_key=keys.secret_key,
             region=bucket.region,
             path_style=bucket.path_style,
+            authorities=authorities() if bucket.endpoint.startswith("https:") else "",
         )
 
     def _explained(self, exc: EngineError) -> str:

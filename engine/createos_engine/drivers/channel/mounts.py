@@ -39,6 +39,8 @@ class Wanted:
     secret_key: str = field(default="", repr=False)
     region: str = ""
     path_style: bool = True
+    authorities: str = field(default="", repr=False)
+    """Whom the guest trusts at an `https` url, as PEM; empty for the authorities of its tools disk."""
 
     def request(self) -> dict[str, object]:
         """Return it as the protocol wants it."""
@@ -52,6 +54,7 @@ class Wanted:
             "secret_key": self.secret_key,
             "region": self.region,
             "path_style": self.path_style,
+            "authorities": self.authorities,
         }
 
 

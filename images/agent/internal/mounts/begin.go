@@ -142,9 +142,17 @@ func (s *Server) start(m *mount, w Wanted) error {
 		url = m.door.url()
 	}
 	tools := s.System.file(toolsPath)
+	trusted := tools + "/etc/ca-certificates.crt"
+	if w.Authorities != "" {
+		// They stay: unlike the keys, they are read for every connection.
+		trusted = filepath.Join(scratch, "authorities.pem")
+		if err := os.WriteFile(trusted, []byte(w.Authorities), 0o600); err != nil {
+			return err
+		}
+	}
 	w.Path = s.System.file(m.place)
 	line := argv(w, tools, options(w, url, secret, scratch, tools+"/etc/mime.types"))
-	environment := []string{"HOME=/", "LC_ALL=C", "CURL_CA_BUNDLE=" + tools + "/etc/ca-certificates.crt", "OPENSSL_CONF=/dev/null"}
+	environment := []string{"HOME=/", "LC_ALL=C", "CURL_CA_BUNDLE=" + trusted, "OPENSSL_CONF=/dev/null"}
 	started, err := launch(s.Reaper, tools+"/lib/ld.so", line, environment, []string{w.SecretKey, w.AccessKey})
 	if err != nil {
 		return err

@@ -39,6 +39,19 @@ func TestKeysAreInAFileThatIsGoneAfterwards(t *testing.T) {
 	}
 }
 
+func TestAuthoritiesOfTheHostAreTrustedAsLongAsTheMountLasts(t *testing.T) {
+	l := newLab(t)
+	const theirs = "-----BEGIN CERTIFICATE-----\n"
+	l.mounted(map[string]any{
+		"url": "https://198.51.100.1:9000", "access_key": "ACCESSKEY", "secret_key": "SECRETKEY", "authorities": theirs,
+	})
+	_, bundle, _ := strings.Cut(l.read("environment"), "CURL_CA_BUNDLE=")
+	bundle, _, _ = strings.Cut(bundle, "\n")
+	if text, err := os.ReadFile(bundle); string(text) != theirs {
+		t.Fatal(bundle, string(text), err)
+	}
+}
+
 func TestWithoutAURLTheGuestHasNoKeys(t *testing.T) {
 	l := newLab(t)
 	l.mounted(map[string]any{"access_key": "ACCESSKEY", "secret_key": "SECRETKEY", "path_style": false})

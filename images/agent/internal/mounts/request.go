@@ -19,6 +19,8 @@ type Wanted struct {
 	SecretKey string `json:"secret_key"`
 	Region    string `json:"region"`
 	PathStyle bool   `json:"path_style"`
+	// Whom s3fs trusts at the URL, in PEM; empty for those of the tools disk.
+	Authorities string `json:"authorities"`
 }
 
 var (
