@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -71,6 +72,8 @@ def build() -> typer.Typer:
     app.add_typer(sandbox, name="sandbox|sb")
     return app
 
+_EXTRA = re.compile(r"unexpected extra argument\S* \((.+)\)$")
+
 
 def invoke(session: Session, words: Sequence[str]) -> int:
     """Run one command and return its exit code; typer's own errors become ours, none exits with 2.
@@ -93,4 +96,9 @@ def invoke(session: Session, words: Sequence[str]) -> int:
 def _translated(exc: typer.TyperException) -> CliError:
     context: Any = getattr(exc, "ctx", None)
     message = exc.format_message().rstrip(".")
-    return Usage(message[:1].lower() + message[1:], hint=f"see {context.command_path} --help" if context else "")
+    hint = f"see {context.command_path} --help" if context else ""
+    if context and (extra := _EXTRA.search(message)):
+        message = f"{context.command_path} takes no further argument: {extra[1]}"
+        if any("--name" in parameter.opts for parameter in context.command.params):
+            hint = f"a name is given with --name; {hint}"
+    return Usage(message[:1].lower() + message[1:], hint=hint)

@@ -104,3 +104,14 @@ def test_leaving_the_question_creates_nothing_and_is_no_error(cli: Cli, api: Fak
     ran = cli("sandbox", "create", terminal=True, stdin=typed)
 
     assert (ran.code, ran.out, api.bodies) == (0, "Cancelled.\n", [])
+
+
+def test_a_name_without_its_flag_is_answered_with_the_flag(cli: Cli, api: FakeApi) -> None:
+    ran = cli("-o", "text", "sandbox", "create", "mybox")
+
+    assert ran.code == 1
+    assert ran.err.splitlines() == [
+        "Error: createos sandbox create takes no further argument: mybox",
+        "  a name is given with --name; see createos sandbox create --help",
+    ]
+    assert api.bodies == []
