@@ -72,6 +72,7 @@ def build() -> typer.Typer:
     app.add_typer(sandbox, name="sandbox|sb")
     return app
 
+
 _EXTRA = re.compile(r"unexpected extra argument\S* \((.+)\)$")
 
 

@@ -53,6 +53,7 @@ async def test_a_mount_is_asked_for_as_the_protocol_says(guest: FakeGuest, mount
             "secret_key": "sk",
             "region": "",
             "path_style": True,
+            "authorities": "",
         }
     ]
 
