@@ -24,6 +24,8 @@ _TYPE = {"content-type": "application/x-directory"}
 
 def meant(permitted: Permitted) -> str:
     """Return the folder whose object a request asks for or copies, empty when it is about something else."""
+    if permitted.query:
+        return ""
     if permitted.method == "HEAD":
         key = permitted.key
     else:

@@ -91,9 +91,10 @@ class Relay:
         if body and request.method in _BODILESS:
             raise malformed("only PUT and POST have a body; send this request without one")
         answer = await self._ask(permitted, body, _length(request))
-        if answer.status_code == HTTPStatus.NOT_FOUND and (folder := folders.meant(permitted)):
-            answer = await self._for_folder(folder, permitted, answer)
         try:
+            if answer.status_code == HTTPStatus.NOT_FOUND and (better := await self._for_folder(permitted)):
+                await answer.aclose()
+                answer = better
             await self._pass_on(guest, permitted, answer)
         except httpx.TransportError as exc:
             why = self._health.unanswered(exc)
@@ -128,11 +129,11 @@ class Relay:
         except httpx.TransportError as exc:
             raise _unavailable(self._health.unanswered(exc)) from exc
 
-    async def _for_folder(self, folder: str, permitted: Permitted, missing: httpx.Response) -> httpx.Response:
-        """Return a better answer if the folder is there without an object; to copy it is to make an object."""
-        if not await self._is_there(folder):
-            return missing
-        await missing.aclose()
+    async def _for_folder(self, permitted: Permitted) -> httpx.Response | None:
+        """Return the answer for a folder that is there without an object; to copy it is to make an object."""
+        folder = folders.meant(permitted)
+        if not folder or not await self._is_there(folder):
+            return None
         if permitted.method == "HEAD":
             return folders.found()
         return await self._ask(folders.made(permitted), None, "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
@@ -86,6 +88,28 @@ async def test_folder_without_an_object_gets_one_when_it_is_copied_which_is_how_
         "PUT a/b/dir/",
     ]
     assert bucket.metadata == {"x-amz-meta-mode": "16877"}
+
+
+async def test_endpoint_that_goes_silent_while_a_folder_is_looked_for_is_an_answer_and_nothing_stays_open() -> None:
+    closed: list[bool] = []
+
+    class Missing(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b""
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            raise httpx.ReadTimeout("")
+        return httpx.Response(404, headers={"content-length": "0"}, stream=Missing())
+
+    async with Guest(answer).connected() as guest:
+        guest.say(HEAD % b"dir/")
+        [(status, _, _)] = await guest.answers("HEAD")
+
+    assert (status, closed) == (503, [True])
 
 
 async def test_listing_that_is_refused_leaves_the_folder_missing_and_the_connection_usable() -> None:
