@@ -139,11 +139,13 @@ class Relay:
         return await self._ask(folders.made(permitted), None, "")
 
     async def _is_there(self, folder: str) -> bool:
-        listing = await self._ask(folders.look_into(folder), None, "")
+        """Tell whether something is in a folder. Raises Refusal and httpx.TransportError when nobody can say."""
+        looking = folders.look_into(folder)
+        listing = await self._ask(looking, None, "")
         try:
+            if listing.is_server_error:
+                raise await self._error(looking, listing)
             found = await _at_most(listing, folders.MOST_LISTING_BYTES)
-        except httpx.TransportError:
-            return False
         finally:
             await listing.aclose()
         return listing.is_success and folders.holds(found, folder)

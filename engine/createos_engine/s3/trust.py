@@ -7,14 +7,14 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----")
 # How OpenSSL finds a certificate in a directory: by a digest of its subject.
 _HASHED = "[0-9a-f]" * 8 + ".[0-9]*"
 
 
 def authorities() -> str:
-    """Return the trust store of this host as PEM, each certificate once; empty when there is none."""
-    return "".join(dict.fromkeys(found for path in _files() for found in _certificates(path)))
+    """Return the trust store of this host as PEM, each certificate once; empty when there is none. Reads files."""
+    return "".join(f"{found}\n" for found in dict.fromkeys(each for path in _files() for each in _certificates(path)))
 
 
 def _files() -> Iterator[Path]:

@@ -92,18 +92,19 @@ class MountKeeper:
             if self._row.sub_path and (why := await tools.endpoint.put_marker(bucket, keys, self._row.sub_path)):
                 return why
             await tools.plug()
-            await tools.guest.mount(self._wanted(keys))
+            await tools.guest.mount(await self._wanted(keys))
         except ChannelLost:
             raise
         except EngineError as exc:
             return self._explained(exc)
         return ""
 
-    def _wanted(self, keys: Keys) -> Wanted:
+    async def _wanted(self, keys: Keys) -> Wanted:
         bucket = self._row.disk.bucket
         wanted = Wanted(self._row.id, self._row.mount_path, bucket.bucket, self._row.sub_path)
         if not self._tools.in_guest:
             return wanted
+        trusted = await asyncio.to_thread(authorities) if bucket.endpoint.startswith("https:") else ""
         return replace(
             wanted,
             url=bucket.endpoint,
@@ -111,7 +112,7 @@ class MountKeeper:
             secret_key=keys.secret_key,
             region=bucket.region,
             path_style=bucket.path_style,
-            authorities=authorities() if bucket.endpoint.startswith("https:") else "",
+            authorities=trusted,
         )
 
     def _explained(self, exc: EngineError) -> str:

@@ -112,6 +112,18 @@ async def test_endpoint_that_goes_silent_while_a_folder_is_looked_for_is_an_answ
     assert (status, closed) == (503, [True])
 
 
+async def test_endpoint_that_fails_while_a_folder_is_looked_for_does_not_make_it_a_missing_one() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        return _answer(500 if request.method == "GET" else 404)
+
+    async with Guest(answer).connected() as guest:
+        guest.say(HEAD % b"dir/")
+        [(status, _, _)] = await guest.answers("HEAD")
+
+    assert status == 500
+    assert len(guest.health) == 1
+
+
 async def test_listing_that_is_refused_leaves_the_folder_missing_and_the_connection_usable() -> None:
     async def answer(request: httpx.Request) -> httpx.Response:
         return _answer(403 if request.method == "GET" else 404)

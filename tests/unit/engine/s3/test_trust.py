@@ -20,7 +20,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_file_and_directory_make_one_store_with_each_certificate_once(store: Path) -> None:
-    (store / "bundle.pem").write_text(f"# a comment\n{ONE}")
+    (store / "bundle.pem").write_text(f"# a comment, and no line end behind the last line\n{ONE}".rstrip())
     (store / "certs" / "0a1b2c3d.0").write_text(OTHER)
     (store / "certs" / "0a1b2c3d.1").write_text(ONE)
 
