@@ -26,7 +26,7 @@ from createos_images.dockerfile_names import renamed, without_volumes
 from createos_images.errors import ImageError
 from createos_images.jobs import Job, Link, Source
 
-VERSION = 2
+VERSION = 3
 """Raised when the same text would give another result, so that known results are not used any more."""
 
 OnLine = Callable[[str], None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from createos_images import ext4, jobs
+from createos_images import ext4, file_capabilities, jobs
 from createos_images.cache import Cache, building
 from createos_images.command import run
 from createos_images.errors import ImageError
@@ -146,7 +147,7 @@ def _build(job: Job, archive: Path | None) -> Built:
     _remove_stubs(tree)
     for volume in job.volumes:
         _make_volume(tree, _VARIABLE.sub(lambda found: config["env"].get(found[1] or found[2], ""), volume))
-    _dig_holes(tree)
+    _settle_files(tree)
     _say("writing the file system")
     return Built(size_bytes=ext4.make_base(tree, job.raw), config=config)
 
@@ -198,12 +199,18 @@ def _remove_stubs(tree: Path) -> None:
             path.unlink()
 
 
-def _dig_holes(tree: Path) -> None:
-    """Make files sparse again: layers are tar archives, which write every zero out."""
+def _settle_files(tree: Path) -> None:
+    """Make files sparse again: layers are tar archives, which write every zero out. Capabilities hold in guests."""
     for parent, _, files in os.walk(tree):
         for path in (Path(parent, name) for name in files):
-            if not path.is_symlink() and path.is_file() and path.stat().st_size >= _HOLES_FROM_BYTES:
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode):
+                continue
+            capabilities = file_capabilities.read(path)
+            if found.st_size >= _HOLES_FROM_BYTES:
                 run("fallocate", "--dig-holes", path, timeout_s=_COPY_S)
+            if capabilities:
+                file_capabilities.write(path, file_capabilities.for_guests(capabilities, _FIRST_ID))
 
 
 def _lines(running: subprocess.Popen[bytes]) -> Iterator[str]:

@@ -35,6 +35,7 @@ _MODULES = (
     "errors",
     "ext4",
     "failed_step",
+    "file_capabilities",
     "in_machine",
     "jobs",
     "progress",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import threading
@@ -14,7 +15,7 @@ from createos_images.buildah import control_group
 from createos_images.cache import Cache
 from createos_images.errors import ImageError
 
-from tests.host.buildlab import BuildLab, images, listed, wait_for
+from tests.host.buildlab import BINDS_LOW_PORTS, BuildLab, giving, images, listed, mounted, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -47,6 +48,20 @@ def test_set_uid_bits_owners_links_devices_and_holes_survive(lab: BuildLab) -> N
     assert long_name in found
     assert found["sparse"][5] == str(64 * 2**20)
     assert base.size_bytes < 64 * 2**20
+
+
+def test_capabilities_and_other_attributes_survive_also_those_of_large_files(lab: BuildLab) -> None:
+    given = {"security.capability": BINDS_LOW_PORTS, "user.note": b"kept"}
+    base = lab.build(
+        "RUN echo x >/small && dd if=/dev/zero of=/large bs=1M count=4",
+        f"RUN {giving('/small', given)} && {giving('/large', given)}",
+    )
+    with mounted(base) as root:
+        found = [
+            {name: os.getxattr(root / file, name) for name in os.listxattr(root / file)} for file in ("small", "large")
+        ]
+
+    assert found == [given, given]
 
 
 def test_a_failing_step_is_named_with_its_exit_code(lab: BuildLab) -> None:

@@ -14,7 +14,7 @@ from createos_images.cache import Cache
 from createos_images.dockerfile import DockerfileError
 from createos_images.errors import ImageError
 
-from tests.host.buildlab import BuildLab, images, service, tree, wait_for
+from tests.host.buildlab import BINDS_LOW_PORTS, BuildLab, giving, images, service, tree, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -28,6 +28,7 @@ EVERYTHING = (
         "COPY --from=1 /opt /opt",
     ),
     "RUN echo x >/tool && chown 33:44 /tool && chmod 4755 /tool && ln /tool /hard && ln -s tool /soft && mkfifo /pipe",
+    f"RUN cp /bin/busybox /capable && {giving('/capable', {'security.capability': BINDS_LOW_PORTS})}",
     f"RUN touch /{'n' * 200} && dd if=/dev/zero of=/sparse bs=1 count=0 seek=64M && rm /opt/x/y && echo z >/opt/x/z",
     *(
         'SHELL ["/bin/sh", "-ec"]',

@@ -8,14 +8,16 @@ from typing import Any
 
 from createos_images.cache import DEFAULT_CACHE, PARTIAL, Cache
 
+from tests.host.buildlab import BINDS_LOW_PORTS, giving
 from tests.vm.engine import Box, LiveEngine, live_engine, wait_for
 from tests.vm.test_files import createos
 
-WEB = """\
+WEB = f"""\
 FROM busybox:1
 ENV PORT=8080 GREETING="hello from a template"
 RUN mkdir -p /srv/www && echo "app:x:1000:1000:app:/srv:/bin/sh" >> /etc/passwd && chown -R 1000:1000 /srv
 RUN echo "$GREETING" > /srv/www/index.html
+RUN cp /bin/busybox /srv/httpd && {giving("/srv/httpd", {"security.capability": BINDS_LOW_PORTS})}
 WORKDIR /srv/www
 USER app
 EXPOSE 8080
@@ -55,6 +57,8 @@ def test_a_web_app_is_built_created_and_runs_as_its_file_says(engine: LiveEngine
     assert box.row["rootfs"] == "my-web"
     assert box.sh("id -un; pwd; echo $PORT").split() == ["app", "/srv/www", "8080"]
     assert box.sh("httpd -p 8080 -h /srv/www; wget -qO- http://127.0.0.1:8080/") == "hello from a template\n"
+    assert box.exec("/bin/httpd", "-p", "80")["exit_code"] != 0
+    assert box.sh("/srv/httpd -p 80 -h /srv/www; wget -qO- http://127.0.0.1/") == "hello from a template\n"
     with box.tunnel(8080) as web:
         web.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert web.makefile("rb").read().endswith(b"\r\n\r\nhello from a template\n")

@@ -9,18 +9,19 @@ import pytest
 from createos_images.builder import Base, base_by_digest
 from createos_images.cache import DEFAULT_CACHE, Cache
 
-from tests.host.buildlab import tree
+from tests.host.buildlab import BINDS_LOW_PORTS, giving, tree
 from tests.vm.engine import LiveEngine, live_engine, wait_for
 from tests.vm.test_templates import built, unfinished
 
 PATIENCE_S = 400
-STEPS = """\
+STEPS = f"""\
 FROM busybox:1
 ENV GREETING="hello from a template"
 RUN ! nc -w 2 169.254.77.1 22 </dev/null
 RUN ip route | grep -q 'default via 169.254.77.1' && [ ! -e /build ] && ! ls /dev/vd*
 RUN mkdir -p /srv/www && echo "app:x:1000:1000:app:/srv:/bin/sh" >> /etc/passwd && chown -R 1000:1000 /srv
 RUN echo "$GREETING" > /srv/www/index.html && chmod 4755 /srv/www/index.html && truncate -s 8M /srv/holes
+RUN cp /bin/busybox /srv/httpd && {giving("/srv/httpd", {"security.capability": BINDS_LOW_PORTS})}
 WORKDIR /srv/www
 USER app
 """
