@@ -26,15 +26,16 @@ _RESET = b"\x1b[?25h\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?2004l\x1b[
 def raw(descriptor: int) -> Iterator[None]:
     """Hand every key to the program; the terminal is as it was when the block ends, whatever ends it.
 
-    TERM and HUP end the block, too: a killed client leaves no broken terminal.
+    TERM and HUP end the block, too: a killed client leaves no broken terminal. Nothing that was typed ahead is lost, in
+    either direction.
     """
     before = termios.tcgetattr(descriptor)
     handlers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        tty.setraw(descriptor)
+        tty.setraw(descriptor, termios.TCSADRAIN)
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
