@@ -155,9 +155,14 @@ class Paths:
         """Where the frozen disks are."""
         return self.state_dir / "layers"
 
+    @property
+    def build_logs(self) -> Path:
+        """What builds have printed: a directory for each template."""
+        return self.state_dir / "templates"
+
     def build_log(self, template_id: str, attempt: int) -> Path:
         """Return the log of an attempt to build a template."""
-        return self.state_dir / "templates" / template_id / f"{attempt}.log"
+        return self.build_logs / template_id / f"{attempt}.log"
 
     @property
     def api_socket(self) -> Path:

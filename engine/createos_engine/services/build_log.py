@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+import shutil
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +72,17 @@ class BuildLogs:
     def finished(self, build: Build) -> None:
         """Wake those who follow: the attempt has ended."""
         self._wake(self._path(build))
+
+    def forget(self, template_id: str) -> None:
+        """Remove the logs of a template that nobody can ask for any more; blocks."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._paths.build_logs / template_id)
+
+    def keep_only(self, template_ids: Collection[str]) -> None:
+        """Remove the logs of all other templates; blocks. Nothing may be submitted meanwhile."""
+        for directory in self._paths.build_logs.glob("*"):
+            if directory.name not in template_ids:
+                self.forget(directory.name)
 
     def _wake(self, path: Path) -> None:
         if grown := self._grown.pop(path, None):

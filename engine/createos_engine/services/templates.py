@@ -90,13 +90,14 @@ class Templates:
         return self._store.page(user.id, page)
 
     async def delete(self, user: User, ref: str) -> Template:
-        """Remove a template and end its build; sandboxes made from it are left alone."""
+        """Remove a template with its logs and end its build; sandboxes made from it are left alone."""
         template = self._store.find(user.id, ref)
         await self._store.delete(template.id)
         build = self._store.latest(template.id)
         if task := self._running.get((build.template_id, build.attempt)):
             task.cancel()
             await asyncio.wait([task])
+        await asyncio.to_thread(self._logs.forget, template.id)
         return template
 
     async def log(self, user: User, ref: str, attempt: int | None) -> Sequence[LogLine]:
@@ -124,7 +125,8 @@ class Templates:
         raise Invalid(reason, hint=hint, field="rootfs")
 
     def resume(self) -> None:
-        """Begin the builds again that waited or were cut off when the last daemon ended."""
+        """Begin the builds again that waited or were cut off when the last daemon ended; remove logs that it left."""
+        self._logs.keep_only(self._store.ids())
         for build in self._store.unfinished():
             if build.status is BuildStatus.BUILDING:
                 self._logs.open(build)("createosd was stopped during the build: it begins again")

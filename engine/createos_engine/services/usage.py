@@ -61,7 +61,7 @@ def _of_engine(paths: Paths, live: Mapping[str, Sandbox]) -> Iterator[Holding]:
         yield _holding("frozen disk", layer.stem, layer, tuple(sorted({who for who, at in chains if layer in at})))
     database = [path for path in _entries(paths.state_dir) if path.name.startswith("engine.db")]
     yield from (_holding("database", path.name, path, ("this engine",)) for path in database)
-    for directory in _entries(paths.state_dir / "templates"):
+    for directory in _entries(paths.build_logs):
         yield _holding("build log", directory.name, directory, ("this engine",))
 
 

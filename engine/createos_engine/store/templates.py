@@ -148,6 +148,10 @@ class TemplateStore:
         now = to_text(datetime.now(UTC))
         await self._db.write(lambda db: db.execute(sql, (now, template_id)))
 
+    def ids(self) -> frozenset[str]:
+        """Return the templates that are not deleted."""
+        return frozenset(row[0] for row in self._db.read("SELECT id FROM templates WHERE deleted_at IS NULL"))
+
     def digests(self) -> frozenset[str]:
         """Return the images that templates can still be created from."""
         sql = (

@@ -214,6 +214,20 @@ async def test_removing_a_template_ends_its_build(world: World) -> None:
         await world.templates.get(world.user, "mine")
 
 
+async def test_the_logs_of_a_template_that_was_removed_are_gone_also_after_a_daemon_that_died_over_it(
+    world: World, tmp_path: Path
+) -> None:
+    for name in ("mine", "other", "half-removed"):
+        await world.submit(name, f"{GOOD}# {name}\n")
+        await world.ended(name)
+    kept = await world.templates.get(world.user, "other")
+    await world.templates.delete(world.user, "mine")
+    await world.store.delete((await world.templates.get(world.user, "half-removed")).id)
+    world.again().resume()
+
+    assert [entry.name for entry in Paths(tmp_path, tmp_path).build_logs.iterdir()] == [kept.id]
+
+
 async def test_a_name_is_free_again_after_its_template_was_removed(world: World) -> None:
     first = await world.submit("mine")
     await world.ended("mine")
