@@ -36,6 +36,23 @@ def test_a_file_goes_in_and_comes_out_unchanged(engine: LiveEngine, box: Box, tm
     assert box.sh("stat -c '%a %u' /root/new/place/file") == "644 0\n"
 
 
+def test_a_file_comes_out_whole_whatever_of_it_the_guest_has_in_memory(engine: LiveEngine, box: Box) -> None:
+    data = os.urandom(3 * MIB + 17)
+    createos(engine, "push", box.id, "-", "/root/partly", stdin=data)
+
+    def pulled() -> bytes:
+        return createos(engine, "pull", box.id, "/root/partly", "-").stdout
+
+    assert pulled() == data
+    box.sh("head -c 1000000 /root/partly >/dev/null")
+    assert pulled() == data
+    box.sh("cat /root/partly >/dev/null")
+    assert pulled() == data
+    box.sh("sync; echo 1 >/proc/sys/vm/drop_caches; printf more >>/root/partly")
+    assert pulled() == data + b"more"
+    box.sh("rm /root/partly")
+
+
 def test_streams_go_through_and_nothing_else_is_printed(engine: LiveEngine, box: Box) -> None:
     data = os.urandom(300_000)
 

@@ -22,6 +22,8 @@ STALL_S = 60.0
 _COMMIT_S = 300.0
 # How long a cancelled write may take to be undone.
 _CANCEL_WAIT_S = 2.0
+# What is sent of a file at once: as many whole pages as a frame holds, so that the guest can write them as they lie (PROTOCOL.md, file_write).
+_PIECE_BYTES = MAX_PAYLOAD_BYTES // 4096 * 4096
 
 
 class FileReader:
@@ -69,7 +71,7 @@ async def write_file(agent: AgentClient, path: str, size: int | None, source: As
     announced = {} if size is None else {"size": size}
     stream = await agent.open("file_write", path=path, **announced)
     try:
-        async for data in _whole_frames(source):
+        async for data in _pieces(source):
             await _moving(stream.send(data), "taken")
             if stream.over:
                 break
@@ -80,21 +82,22 @@ async def write_file(agent: AgentClient, path: str, size: int | None, source: As
         await _end(stream)
 
 
-async def _whole_frames(source: AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
+async def _pieces(source: AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
     """Cut *source* anew, so that frames are full: each costs the guest the same, however little is in it."""
     held = bytearray()
     async for data in source:
         view = memoryview(data)
         if held:
-            missing = MAX_PAYLOAD_BYTES - len(held)
+            missing = _PIECE_BYTES - len(held)
             held += view[:missing]
             view = view[missing:]
-            if len(held) == MAX_PAYLOAD_BYTES:
-                yield memoryview(held)
-                held = bytearray()
-        whole = len(view) - len(view) % MAX_PAYLOAD_BYTES
-        if whole:
-            yield view[:whole]
+            if len(held) < _PIECE_BYTES:
+                continue
+            yield memoryview(held)
+            held = bytearray()
+        whole = len(view) - len(view) % _PIECE_BYTES
+        for at in range(0, whole, _PIECE_BYTES):
+            yield view[at : at + _PIECE_BYTES]
         held += view[whole:]
     if held:
         yield memoryview(held)

@@ -11,8 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"createos.local/agent/internal/frame"
 	"createos.local/agent/internal/mux"
 	"createos.local/agent/internal/nonblock"
+	"createos.local/agent/internal/vector"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 var loopback = []string{"127.0.0.1", "::1"}
 
 // buffers are taken only when there is something to read: a thousand idle connections need none.
-var buffers = sync.Pool{New: func() any { return new(mux.Output) }}
+var buffers = sync.Pool{New: func() any { return mux.NewOutput(frame.MaxPayload) }}
 
 type request struct {
 	Port    int    `json:"port"`
@@ -132,14 +134,14 @@ func upward(stream *mux.Stream, connection *net.TCPConn) error {
 	}
 	stream.Widen(mux.Window)
 	for {
-		data, more := stream.Borrow()
-		if !more && !stream.Whole() {
+		pieces := stream.Gather(1, vector.Most)
+		if len(pieces) == 0 && !stream.Whole() {
 			return errCancelled
 		}
-		if !more {
+		if len(pieces) == 0 {
 			return connection.CloseWrite()
 		}
-		if _, err := nonblock.Write(raw, data); err != nil {
+		if _, err := nonblock.WriteAll(raw, pieces); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func read(stream *mux.Stream, path string) error {
 	}
 	said := about{Mode: uint32(info.Mode().Perm())}
 	size := info.Size()
-	var source io.Reader = file
+	var source io.Reader = newOrigin(file)
 	if size == 0 {
 		// Files of the kernel say 0 and have bytes all the same.
 		var first bytes.Buffer
@@ -68,7 +68,6 @@ func read(stream *mux.Stream, path string) error {
 	}
 	if size >= 0 {
 		said.Size = &size
-		source = io.LimitReader(source, size)
 	}
 	text, _ := json.Marshal(said)
 	if !stream.Send(head, text) {
@@ -80,11 +79,18 @@ func read(stream *mux.Stream, path string) error {
 
 // copyOut sends size bytes, or all there are when size is negative.
 func copyOut(stream *mux.Stream, path string, source io.Reader, size int64) error {
-	var piece mux.Output
+	room := int64(batch)
+	if size >= 0 {
+		room = min(room, (size+aligned-1)/aligned*aligned)
+	}
+	piece := mux.NewOutput(int(room))
 	sent := int64(0)
 	for sent != size {
 		n, err := source.Read(piece.Bytes())
-		if n > 0 && !stream.SendOutput(output, &piece, n) {
+		if size >= 0 {
+			n = int(min(int64(n), size-sent))
+		}
+		if n > 0 && !stream.SendOutput(output, piece, n) {
 			return nil
 		}
 		sent += int64(n)

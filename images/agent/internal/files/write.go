@@ -51,18 +51,11 @@ func receive(stream *mux.Stream, target *target, size int64) (int64, error) {
 		return 0, err
 	}
 	stream.Widen(mux.Bulk)
-	written := int64(0)
-	for {
-		data, more := stream.Borrow()
-		if !more {
-			break
-		}
-		n, err := target.file.Write(data)
-		written += int64(n)
-		if err != nil {
-			return written, err
-		}
+	body := newBody(target.file)
+	if err := body.receive(stream); err != nil {
+		return body.written, err
 	}
+	written := body.written
 	if !stream.Whole() {
 		return written, refuse("cancelled", "the host has cancelled the upload")
 	}

@@ -33,9 +33,9 @@ func Source(stream *mux.Stream) {
 		stream.Fail("bad_request", "source needs a number of bytes")
 		return
 	}
-	var zeros mux.Output
+	zeros := mux.NewOutput(frame.MaxPayload)
 	for left := wanted.Bytes; left > 0; left -= frame.MaxPayload {
-		if !stream.SendOutput(output, &zeros, min(left, frame.MaxPayload)) {
+		if !stream.SendOutput(output, zeros, min(left, frame.MaxPayload)) {
 			break
 		}
 	}

@@ -65,20 +65,33 @@ func (s *Stream) Widen(size int) {
 
 // Borrow is Receive for a lot of input: a piece is valid until the next call, and credit is given in larger steps.
 func (s *Stream) Borrow() ([]byte, bool) {
-	s.mu.Lock()
-	if s.lent.whole != nil {
-		buffers.Put(s.lent.whole)
-	}
-	s.lent = piece{}
-	for len(s.input) == 0 && !s.inEOF && !s.over {
-		s.changed.Wait()
-	}
-	if len(s.input) == 0 || s.over {
-		s.mu.Unlock()
+	pieces := s.Gather(1, 1)
+	if len(pieces) == 0 {
 		return nil, false
 	}
-	s.lent = s.pop()
-	s.owed += len(s.lent.data)
+	return pieces[0], true
+}
+
+// Gather is Borrow for several pieces at once: it waits until so many bytes are there or the input has ended, and returns at most so many
+// pieces, none at the end. least must be well below the window.
+func (s *Stream) Gather(least, most int) [][]byte {
+	s.mu.Lock()
+	for _, old := range s.lent {
+		if old.whole != nil {
+			buffers.Put(old.whole)
+		}
+	}
+	s.lent = s.lent[:0]
+	for s.queued < least && !s.inEOF && !s.over {
+		s.changed.Wait()
+	}
+	var pieces [][]byte
+	for len(s.input) > 0 && len(pieces) < most && !s.over {
+		next := s.pop()
+		s.lent = append(s.lent, next)
+		s.owed += len(next.data)
+		pieces = append(pieces, next.data)
+	}
 	grant := 0
 	if s.owed >= s.window/4 {
 		grant, s.owed = s.owed, 0
@@ -87,7 +100,7 @@ func (s *Stream) Borrow() ([]byte, bool) {
 	if grant > 0 {
 		s.grant(grant)
 	}
-	return s.lent.data, true
+	return pieces
 }
 
 // Whole says, once the input has ended, whether the host ended it: after a cancel, what came is only a part.
@@ -100,23 +113,29 @@ func (s *Stream) Whole() bool {
 	}
 }
 
-// Output is a place for one frame's payload that is sent without being copied.
-type Output struct{ whole buffer }
+// lead is the room for a header in front of an output, a page, so that what is read from a disk lies as the disk wants it.
+const lead = 4096
 
-// Bytes is where the payload goes.
-func (o *Output) Bytes() []byte { return o.whole[frame.HeaderSize:] }
+// Output is a place for what is sent without being copied.
+type Output struct{ whole []byte }
+
+// NewOutput returns a place for so many bytes. It begins at a page if it is large.
+func NewOutput(size int) *Output { return &Output{make([]byte, lead+size)} }
+
+// Bytes is where the bytes go.
+func (o *Output) Bytes() []byte { return o.whole[lead:] }
 
 // SendOutput sends the first n bytes of an output, which may be used again afterwards. It returns what Send does.
 func (s *Stream) SendOutput(sub byte, o *Output, n int) bool {
-	for at := 0; at < n; {
-		granted := s.take(n - at)
+	for at := lead; at < lead+n; {
+		granted := s.take(min(lead+n-at, frame.MaxPayload))
 		if granted == 0 {
 			return false
 		}
 		// The header goes in front of what is sent, over bytes that were sent before.
-		head := o.whole[at : at+frame.HeaderSize]
-		frame.PutHeader(head, frame.Frame{Type: frame.Data, Flags: sub, Stream: s.id}, granted)
-		if !s.mux.sendEncoded(s, o.whole[at:at+frame.HeaderSize+granted]) {
+		wire := o.whole[at-frame.HeaderSize : at+granted]
+		frame.PutHeader(wire, frame.Frame{Type: frame.Data, Flags: sub, Stream: s.id}, granted)
+		if !s.mux.sendEncoded(s, wire) {
 			return false
 		}
 		at += granted

@@ -25,7 +25,7 @@ type Stream struct {
 	queued  int
 	window  int
 	owed    int
-	lent    piece
+	lent    []piece
 	inEOF   bool
 	over    bool
 

@@ -8,6 +8,8 @@ import (
 	"io"
 	"syscall"
 	"unsafe"
+
+	"createos.local/agent/internal/vector"
 )
 
 // Read waits until a descriptor has something and returns that; io.EOF at its end.
@@ -28,12 +30,16 @@ func Read(raw syscall.RawConn, buffer []byte) (int, error) {
 }
 
 // Write writes everything, waiting as long as it takes.
-func Write(raw syscall.RawConn, data []byte) (int, error) {
+func Write(raw syscall.RawConn, data []byte) (int, error) { return WriteAll(raw, [][]byte{data}) }
+
+// WriteAll is Write for several pieces, with as few system calls as it can: whoever reads at the other end wakes up less often. It may change
+// the pieces' slice.
+func WriteAll(raw syscall.RawConn, pieces [][]byte) (int, error) {
 	written := 0
 	var failed error
 	err := raw.Write(func(fd uintptr) bool {
-		for written < len(data) {
-			n, err := call(syscall.SYS_WRITE, fd, data[written:])
+		for pieces = vector.After(pieces, 0); len(pieces) > 0; {
+			n, err := vector.Write(syscall.RawSyscall, fd, pieces)
 			if err == syscall.EAGAIN {
 				return false
 			}
@@ -41,6 +47,7 @@ func Write(raw syscall.RawConn, data []byte) (int, error) {
 				return true
 			}
 			written += n
+			pieces = vector.After(pieces, n)
 		}
 		return true
 	})
@@ -57,14 +64,7 @@ func call(number, fd uintptr, data []byte) (int, error) {
 	if len(data) == 0 {
 		return 0, nil
 	}
-	for {
-		n, _, errno := syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)))
-		switch errno {
-		case 0:
-			return int(n), nil
-		case syscall.EINTR:
-		default:
-			return 0, errno
-		}
-	}
+	return vector.Again(func() (uintptr, uintptr, syscall.Errno) {
+		return syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)))
+	})
 }

@@ -65,7 +65,7 @@ async def content(files: Files, path: Path) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("size", [0, 1, 262_144, 5_000_000])
+@pytest.mark.parametrize("size", [0, 1, 262_144, 524_288, 5_000_017])
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_file_comes_back_as_it_was(files: Files, place: Path, size: int, announced: bool) -> None:
     data, path = os.urandom(size), place / "deep" / "er" / "file"
@@ -77,7 +77,7 @@ async def test_a_file_comes_back_as_it_was(files: Files, place: Path, size: int,
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("piece", [1, 65_523, 65_524, 65_536, 200_000])
+@pytest.mark.parametrize("piece", [1, 61_440, 65_523, 65_524, 65_536, 200_000])
 async def test_a_file_is_the_same_however_its_content_was_cut(files: Files, place: Path, piece: int) -> None:
     data = os.urandom(300_000 if piece > 1 else 5_000)
 
