@@ -151,8 +151,9 @@ def _tunnel(box: Box, port: int) -> str:
 
 
 def _written_ms(box: Box) -> float:
-    """Return how long a program of the guest takes to write as much over the pushed file and to sync it, by its own clock."""
-    said = box.exec("dd", "if=/dev/zero", f"of={_REMOTE}", "bs=64k", f"count={SIZE_BYTES // 65_536}", "conv=fsync")["stderr"]
+    """Return how long a program of the guest takes, by its own clock, to write as much over the file and sync it."""
+    blocks = f"count={SIZE_BYTES // 65_536}"
+    said = box.exec("dd", "if=/dev/zero", f"of={_REMOTE}", "bs=64k", blocks, "conv=fsync")["stderr"]
     took = re.search(r"copied, ([0-9.e-]+) s", said)
     assert took, said
     return float(took[1]) * 1000

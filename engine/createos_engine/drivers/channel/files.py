@@ -22,7 +22,7 @@ STALL_S = 60.0
 _COMMIT_S = 300.0
 # How long a cancelled write may take to be undone.
 _CANCEL_WAIT_S = 2.0
-# What is sent of a file at once: as many whole pages as a frame holds, so that the guest can write them as they lie (PROTOCOL.md, file_write).
+# What is sent of a file at once: whole pages, so that the guest can write them as they lie (PROTOCOL.md, file_write).
 _PIECE_BYTES = MAX_PAYLOAD_BYTES // 4096 * 4096
 
 
