@@ -37,11 +37,12 @@ def _census(engine: LiveEngine) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Show the daemon's last log lines with a failure."""
+    """Show the last log lines of every daemon of a test with its failure."""
     report = yield
-    engine = getattr(item, "funcargs", {}).get("engine")
-    if report.when == "call" and report.failed and isinstance(engine, LiveEngine):
-        report.sections.append(("createosd log", engine.log_tail()))
+    if report.when == "call" and report.failed:
+        for name, engine in getattr(item, "funcargs", {}).items():
+            if isinstance(engine, LiveEngine):
+                report.sections.append((f"createosd log of {name}", engine.log_tail()))
     return report
 
 

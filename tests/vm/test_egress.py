@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -73,8 +74,10 @@ def guarded(sandboxes: LiveEngine) -> Iterator[Box]:
 def fetch(box: Box, host: str, *, address: str = "", port: int = 80) -> str:
     """Return what `GET /` brings, or nothing; without an address the guest asks for the name itself."""
     request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    answer = str(box.exec("nc", "-w", "30", address or host, str(port), stdin=request)["stdout"])
-    return answer.rpartition("\r\n\r\n")[2].strip()
+    done = box.exec("nc", "-w", "30", address or host, str(port), stdin=request)
+    # Shown with a failure: why there was no answer.
+    logging.getLogger(__name__).warning("%s %s %d: %s", host, address, port, done)
+    return str(done["stdout"]).rpartition("\r\n\r\n")[2].strip()
 
 
 def rules(box: Box, *wanted: str) -> None:
