@@ -72,11 +72,11 @@ class FakeGoldenMachines(FakeMachines):
             raise GuestFailed(self.not_blank)
         return self.agent
 
-    async def save(self, sandbox_id: str, to: Path) -> None:
+    async def save(self, sandbox: Sandbox, to: Path) -> None:
         """Write a memory image."""
-        header = SaveHeader(f"<domain>{sandbox_id}</domain>", "", was_running=True, data_bytes=4096)
+        header = SaveHeader(f"<domain>{sandbox.id}</domain>", "", was_running=True, data_bytes=4096)
         to.write_bytes(header.encode())
-        self.hosts.discard(sandbox_id)
+        self.hosts.discard(sandbox.id)
 
     async def restore(
         self, sandbox: Sandbox, memory: MemoryImage, origin: Origin, files: BootFiles, *, deadline_s: float

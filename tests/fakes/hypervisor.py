@@ -36,13 +36,21 @@ class FakeHypervisor:
         self.machines.pop(name, None)
 
     async def save(self, name: str, to: Path) -> None:
-        """Write a save image whose stream is the machine's name, and end the machine."""
+        """Write a save image whose stream is the machine's name."""
         self._may("save")
         if name not in self.machines:
             raise HostFailed(f"machine {name} could not be saved: there is none")
         header = SaveHeader(xml=f"<domain><name>{name}</name></domain>", cookie="", was_running=True, data_bytes=4096)
         to.write_bytes(header.encode() + name.encode())
-        del self.machines[name]
+
+    async def halt(self, name: str) -> None:
+        """Stop a machine."""
+        self._may("halt")
+
+    async def end(self, name: str) -> None:
+        """End a machine."""
+        self._may("end")
+        self.machines.pop(name, None)
 
     async def digests(self, image: Path) -> tuple[str, ...]:
         """Return the digests of an image."""

@@ -54,17 +54,23 @@ class LastingHypervisor:
         """Write the memory as libvirt does: the first bytes say that it is complete, and they come last."""
         self._moments.host("save begins")
         guest = self._guest(name)
-        guest.stopped = True
         image = SaveHeader(xml="<domain/>", cookie="", was_running=True, data_bytes=4096).encode() + guest.memory
         to.write_bytes(b"LibvirtQemudPart" + image[16:-1])
         self._moments.host("save half done")
         self._guest(name)
         _flush(guest.disk)
         if self.disk_is_full:
-            guest.stopped = False
             raise HostFailed(f"machine {name} could not be saved: No space left on device")
         to.write_bytes(image)
         self._moments.host("save written")
+
+    async def halt(self, name: str) -> None:
+        """Stop a machine."""
+        self._guest(name).stopped = True
+        self._moments.host("machine halted")
+
+    async def end(self, name: str) -> None:
+        """End a machine that was saved."""
         self._state.machines.pop(name, None)
         self._moments.host("machine saved")
 

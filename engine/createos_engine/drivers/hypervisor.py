@@ -104,11 +104,17 @@ class Hypervisor(Protocol):
     async def destroy(self, name: str) -> None:
         """End a machine at once. One that is already gone is fine."""
 
-    async def save(self, name: str, to: Path) -> None:
-        """Write memory and devices of a machine to a new file and end the machine.
+    async def halt(self, name: str) -> None:
+        """Stop the processors of a machine until `go_on`; one that is stopped already is fine."""
 
-        After a failure the machine goes on as before, unless it has ended by itself.
+    async def save(self, name: str, to: Path) -> None:
+        """Write memory and devices of a halted machine to a new file, whose `digests` are known afterwards.
+
+        The machine stays until `end`, also after a failure, unless it has ended by itself.
         """
+
+    async def end(self, name: str) -> None:
+        """End a machine whose memory is saved; one that is gone is fine."""
 
     async def digests(self, image: Path) -> tuple[str, ...]:
         """Return the digests of an image that was just saved; OSError when it cannot be read.
@@ -124,7 +130,7 @@ class Hypervisor(Protocol):
         """
 
     async def go_on(self, name: str) -> None:
-        """Let a machine run that was left stopped by a save that somebody cut short; one that runs is fine."""
+        """Let a halted machine run, whatever has become of its save; one that runs is fine."""
 
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what images that are saved here depend on."""

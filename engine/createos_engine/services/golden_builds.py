@@ -174,7 +174,7 @@ class GoldenBuilds:
         self._steps.reach(Step.GOLDEN_BOOTED)
         await rehearse(agent, deadline_s=deadline_s)
         self._steps.reach(Step.GOLDEN_SETTLED)
-        await self._machines.save(golden.id, memory)
+        await self._machines.save(blank, memory)
         self._steps.reach(Step.GOLDEN_SAVED)
 
     async def _publish(self, golden: Golden, wish: Wish) -> int:

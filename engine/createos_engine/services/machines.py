@@ -184,26 +184,37 @@ class Machines:
         await self._identities.wake(agent)
         return {}
 
-    async def save(self, sandbox_id: str, to: Path) -> None:
+    async def save(self, sandbox: Sandbox, to: Path) -> None:
         """Write the memory of a running sandbox to a file and end its machine; `go_on` takes it back if that fails.
 
         What is saved has no card of a private network: what is restored gets those of the networks it is on by then.
         """
-        watch = Stopwatch()
-        await self._members.pull_all(sandbox_id)
+        watch, name = Stopwatch(), self.name(sandbox.id)
+        await self._members.pull_all(sandbox.id)
         watch.lap("networks")
-        await self._agents.disconnect(sandbox_id)
+        await self._agents.disconnect(sandbox.id)
         watch.lap("agent")
-        await self._hypervisor.save(self.name(sandbox_id), to)
+        await self._hypervisor.halt(name)
+        self._steps.reach(Step.SAVE_HALTED)
+        # The guest is silent by now: its link can be closed while QEMU writes.
+        saving = asyncio.ensure_future(self._hypervisor.save(name, to))
+        try:
+            await self._network.prepare(sandbox.slot)
+        finally:
+            await saving
         watch.lap("memory")
-        log.info("machine saved", sandbox=sandbox_id, **watch.laps)
+        self._steps.reach(Step.SAVE_WRITTEN)
+        await self._hypervisor.end(name)
+        watch.lap("end")
+        log.info("machine saved", sandbox=sandbox.id, **watch.laps)
 
     async def running(self, sandbox_id: str) -> bool:
         """Tell whether there is a machine."""
         return self.name(sandbox_id) in await self._hypervisor.running()
 
     async def go_on(self, sandbox: Sandbox, *, deadline_s: float) -> None:
-        """Take charge of a machine again whose save was cut short."""
+        """Take charge of a machine again whose save was cut short: its rules come first."""
+        await self._network.connect(sandbox.slot)
         await self._hypervisor.go_on(self.name(sandbox.id))
         await self.adopt(sandbox, deadline_s=deadline_s)
 

@@ -97,7 +97,7 @@ class Network:
             await self._links.enable_loopback()
 
     async def prepare(self, slot: int) -> None:
-        """Make a tap that nothing passes: it is down and not admitted. `connect` opens it."""
+        """Make a closed tap, or close the one there is: it is down and not admitted. `connect` opens it."""
         endpoint = self.endpoint(slot)
         with netconfig_errors(f"the network interface {endpoint.interface} could not be made"):
             await self._expel(endpoint)

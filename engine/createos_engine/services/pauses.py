@@ -86,8 +86,7 @@ class Pauses:
                 to = self._snapshots.begin(sandbox.id, sandbox.mem_mib)
                 self._steps.reach(Step.PAUSE_PREPARED)
                 await self._mounts.hold(sandbox.id)
-                async with self._snapshots.summing(sandbox.id):
-                    await self._machines.save(sandbox.id, to)
+                await self._machines.save(sandbox, to)
             except EngineError as exc:
                 hint = "remove sandboxes, or see createosd df and createosd prune, and pause it again"
                 await self._settle(sandbox, f"{exc.reason}: {lacking}; {hint}" if lacking else exc.reason)

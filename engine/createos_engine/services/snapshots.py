@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from createos_engine.words import Accelerator, Sandbox
 # A manifest of this size is kept free for, so that a full disk is found before the machine is gone.
 _MANIFEST_BYTES = 64 * 2**10
 _DIGEST_TEXT_BYTES = 72
-_LOOK_AGAIN_S = 0.01
 
 
 class Snapshots:
@@ -57,32 +56,6 @@ class Snapshots:
                 os.posix_fallocate(manifest.fileno(), 0, room)
         return partial.memory
 
-    @asynccontextmanager
-    async def summing(self, snapshot_id: str) -> AsyncIterator[None]:
-        """While a memory is saved in a block: take its digests and make it durable as soon as it is whole.
-
-        libvirt takes another 0.2 s to end a machine whose memory is written. `publish` finds the work done.
-        """
-        summing = asyncio.ensure_future(self._sum_when_whole(snapshot_id))
-        try:
-            yield
-        except BaseException:
-            summing.cancel()
-            raise
-        finally:
-            await asyncio.gather(summing, return_exceptions=True)
-
-    async def _sum_when_whole(self, snapshot_id: str) -> None:
-        whole = self.saved(snapshot_id)
-        while not whole:
-            await asyncio.sleep(_LOOK_AGAIN_S)
-            whole = self.saved(snapshot_id)
-        await self._sum(self._paths.snapshot(snapshot_id).partial.memory)
-
-    async def _sum(self, memory: Path) -> tuple[str, ...]:
-        digests, _ = await asyncio.gather(self._hypervisor.digests(memory), asyncio.to_thread(sync, memory))
-        return digests
-
     async def publish(
         self, snapshot_id: str, origin: Origin, needs: Needs, facts: dict[str, str], layer: str = ""
     ) -> Snapshot:
@@ -92,7 +65,9 @@ class Snapshots:
             return self.open(snapshot_id)
         partial = paths.partial
         with _files(f"the snapshot {snapshot_id} could not be completed"):
-            digests = await self._sum(partial.memory)
+            digests, _ = await asyncio.gather(
+                self._hypervisor.digests(partial.memory), asyncio.to_thread(sync, partial.memory)
+            )
             size = partial.memory.stat().st_size
             memory = MemoryImage(paths.memory, size, CHUNK_BYTES, digests)
             snapshot = Snapshot(snapshot_id, origin, needs, memory, layer, facts)

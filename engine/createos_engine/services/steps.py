@@ -14,6 +14,8 @@ class Step(StrEnum):
 
     PAUSE_INTENDED = "pause.intended"
     PAUSE_PREPARED = "pause.prepared"
+    SAVE_HALTED = "save.halted"
+    SAVE_WRITTEN = "save.written"
     PAUSE_SAVED = "pause.saved"
     PAUSE_PUBLISHED = "pause.published"
     PAUSE_UNPLUGGED = "pause.unplugged"

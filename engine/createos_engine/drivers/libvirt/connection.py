@@ -15,6 +15,7 @@ import structlog
 from createos_engine.drivers.libvirt import qemu_conf
 from createos_engine.drivers.libvirt.events import start_event_loop
 from createos_engine.drivers.libvirt.leftovers import end_leftovers
+from createos_engine.drivers.libvirt.monitor import Refused
 from createos_engine.drivers.libvirt.mounts import WithoutKvm
 from createos_engine.drivers.libvirt.reaper import start_reaper
 from createos_engine.errors import HostFailed
@@ -56,6 +57,10 @@ class LibvirtConnection:
         """Tell whether the driver runs inside this process."""
         return "/embed" in self.uri
 
+    def pid_file(self, name: str) -> Path:
+        """Return where an embedded driver writes down the process of a machine."""
+        return self._root / "run" / "qemu" / f"{name}.pid"
+
     def on_open(self, opened: Callable[[Any], None], before_close: Callable[[Any], None]) -> None:
         """Call *opened* with every new connection and *before_close* with one that is let go of; both in a thread."""
         self._opened.append(opened)
@@ -75,7 +80,7 @@ class LibvirtConnection:
         await loop.run_in_executor(self._threads, self._open, loop)
 
     async def call(self, doing: str, work: Callable[[Any], T]) -> T:
-        """Run *work* with the connection in a thread; libvirt's errors become HostFailed beginning with *doing*."""
+        """Run *work* with the connection in a thread; what it fails with becomes HostFailed beginning with *doing*."""
         if self._threads is None:
             raise HostFailed(f"{doing}: createosd is not connected to libvirt yet", hint="try again in a few seconds")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._call, doing, work)
@@ -140,8 +145,10 @@ class LibvirtConnection:
 
 @contextmanager
 def libvirt_errors(doing: str) -> Iterator[None]:
-    """Turn a libvirtError into HostFailed, once."""
+    """Turn what libvirt, QEMU and the host refuse into HostFailed, once."""
     try:
         yield
     except libvirt.libvirtError as exc:
         raise HostFailed(f"{doing}: {exc}", hint="createosd doctor", code=exc.get_error_code()) from exc
+    except (Refused, OSError) as exc:
+        raise HostFailed(f"{doing}: {exc}", hint="createosd doctor") from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import libvirt
 import structlog
 
 from createos_engine.drivers.hypervisor import Hypervisor, Machine, Makeup, MemoryImage, Nic, Stopped
-from createos_engine.drivers.libvirt import cards, saving, tools_disk
-from createos_engine.drivers.libvirt.connection import LibvirtConnection
+from createos_engine.drivers.libvirt import cards, direct_save, ending, saving, tools_disk
+from createos_engine.drivers.libvirt.connection import LibvirtConnection, libvirt_errors
 from createos_engine.drivers.libvirt.domain_xml import NAMESPACE, ROOT_DISK, render
+from createos_engine.drivers.libvirt.following import Follower
 from createos_engine.drivers.libvirt.pipe import digests_of
 from createos_engine.drivers.libvirt.seen import Seen
 from createos_engine.errors import HostFailed
@@ -62,19 +64,49 @@ class LibvirtHypervisor:
         """End a machine at once. One that is already gone is fine."""
         await self._connection.call(f"machine {name} could not be ended", lambda c: self._destroy(c, name))
 
+    async def halt(self, name: str) -> None:
+        """Stop the processors of a machine until `go_on`."""
+        await self._connection.call(f"machine {name} could not be stopped", lambda c: c.lookupByName(name).suspend())
+
     async def save(self, name: str, to: Path) -> None:
-        """Write memory and devices of a machine to a new file and end the machine."""
+        """Write memory and devices of a halted machine to a new file; its digests are taken meanwhile."""
+        follower = Follower(to, self._seen)
+        following = asyncio.ensure_future(asyncio.to_thread(follower.run))
+        doing = f"machine {name} could not be saved"
+        try:
+            await (self._save_directly if self._connection.embedded else self._save)(doing, name, to)
+            follower.end(whole=True)
+        finally:
+            follower.end(whole=False)
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _save_directly(self, doing: str, name: str, to: Path) -> None:
+        # libvirt's threads may have mounts of their own: the file is made here.
+        with libvirt_errors(doing):
+            handle = await asyncio.to_thread(direct_save.create, to)
+        try:
+            await self._connection.call(doing, lambda c: direct_save.save(c.lookupByName(name), handle))
+        finally:
+            os.close(handle)
+
+    async def _save(self, doing: str, name: str, to: Path) -> None:
         self._ending.add(name)
         try:
-            await self._connection.call(
-                f"machine {name} could not be saved", lambda c: c.lookupByName(name).save(str(to))
-            )
+            await self._connection.call(doing, lambda c: c.lookupByName(name).save(str(to)))
         except HostFailed:
             self._ending.discard(name)
             raise
 
+    async def end(self, name: str) -> None:
+        """End a machine whose memory is saved; one that is gone is fine."""
+        if self._connection.embedded:
+            self._ending.add(name)
+            pid_file = self._connection.pid_file(name)
+            await self._connection.call(f"machine {name} could not be ended", lambda c: ending.end(c, name, pid_file))
+        await self.destroy(name)
+
     async def digests(self, image: Path) -> tuple[str, ...]:
-        """Return the digests of an image that was just saved, and remember it as verified."""
+        """Return the digests of an image that was saved, and remember it as verified."""
         return await asyncio.to_thread(digests_of, image, self._seen)
 
     async def restore(self, machine: Machine, image: MemoryImage, pipe: Path) -> None:
@@ -82,8 +114,10 @@ class LibvirtHypervisor:
         await saving.restore(self._connection, machine, image, pipe, self._seen)
 
     async def go_on(self, name: str) -> None:
-        """Let a machine run that was left stopped."""
-        await self._connection.call(f"machine {name} could not go on", lambda c: saving.go_on(c, name))
+        """Let a halted machine run."""
+        await self._connection.call(
+            f"machine {name} could not go on", lambda c: direct_save.go_on(c.lookupByName(name))
+        )
 
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what images that are saved here depend on."""

@@ -11,6 +11,7 @@ import ctypes
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -32,7 +33,8 @@ def _collect() -> None:
             time.sleep(_IDLE_S)
             continue
         if ended and is_orphaned_qemu(ended.si_pid, own_session):
-            os.waitid(os.P_PID, ended.si_pid, os.WEXITED)
+            with suppress(ChildProcessError):  # whoever has ended it was faster
+                os.waitid(os.P_PID, ended.si_pid, os.WEXITED)
         else:
             time.sleep(_NOT_OURS_S)
 

@@ -50,11 +50,11 @@ class SaveHeader:
         changed = replace(self, xml=xml)
         return replace(changed, data_bytes=max(self.data_bytes, len(changed._data())))
 
-    def encode(self) -> bytes:
+    def encode(self, magic: bytes = COMPLETE) -> bytes:
         """Return the bytes up to QEMU's stream."""
         data = self._data()
         offset = len(self.xml.encode()) + 1 if self.cookie else 0
-        head = _HEADER.pack(COMPLETE, VERSION, self.data_bytes, self.was_running, 0, offset)
+        head = _HEADER.pack(magic, VERSION, self.data_bytes, self.was_running, 0, offset)
         return head + data.ljust(self.data_bytes, b"\0")
 
     def _data(self) -> bytes:

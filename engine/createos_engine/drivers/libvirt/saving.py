@@ -64,13 +64,6 @@ def _cause(feeding: Sequence[BaseException | None], failed: HostFailed) -> HostF
     return failed
 
 
-def go_on(connection: Any, name: str) -> None:
-    """Let a stopped machine run."""
-    domain = connection.lookupByName(name)
-    if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
-        domain.resume()
-
-
 async def makeup(connection: LibvirtConnection, accelerator: Accelerator) -> Makeup:
     """Return QEMU's version, the machine type that `q35` means, and the CPU that guests see."""
     kind = "kvm" if accelerator is Accelerator.KVM else "qemu"
