@@ -92,6 +92,7 @@ async def running_daemon(settings: Settings, steps: Steps | None = None) -> Asyn
                 await engine.gateway.stop(SSH_DRAIN_S)
                 for work in ("create", "pause", "resume", "fork"):
                     await engine.background.drain(work, DRAIN_S)
+                await engine.standbys.close()
                 await engine.ingress.close()
                 await server.stop(DRAIN_S)
 
@@ -123,6 +124,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
             engine.progress.found(files)
             await engine.connection.open(hide_kvm=files.accelerator is Accelerator.TCG)
             await engine.reconciler.run()
+            await engine.standbys.sweep()
             await engine.builds.sweep(files)
             await engine.resizes.complete()
             break
@@ -137,6 +139,7 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
     engine.templates.resume()
     engine.connection.on_back(reconcile_again)
     engine.background.every(settings.reconcile_every_s, "reconcile", engine.reconciler.run)
+    engine.background.every(settings.reconcile_every_s, "machines that stand by", engine.standbys.tidy)
     engine.background.every(IDLE_EVERY_S, "idle", engine.idle.pause_idle)
     engine.background.every(settings.reconcile_every_s, "resizes", engine.resizes.complete)
     engine.background.every(settings.reconcile_every_s, "bandwidth", engine.bandwidth.count)

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     golden_budget_mib: int = Field(
         4096, ge=0, description="disk space of golden snapshots, from which creates are forked; 0 boots every create"
     )
+    standbys: int = Field(
+        1, ge=0, le=16, description="machines kept ready for the next create, each of the memory of a guest that waits"
+    )
     builder: Literal["buildah", "docker", "vm"] = Field(
         "buildah",
         description="what runs the steps of templates: buildah, the Docker-compatible service docker_host, or buildah "

@@ -65,6 +65,7 @@ from createos_engine.services.self_requests import SelfRequests
 from createos_engine.services.shells import Shells
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.ssh import SshAccess
+from createos_engine.services.standbys import Standbys
 from createos_engine.services.steps import Steps
 from createos_engine.services.syncs import Syncs
 from createos_engine.services.templates import Templates
@@ -104,6 +105,7 @@ class Engine:
     idle: Idle
     resizes: Resizes
     builds: GoldenBuilds
+    standbys: Standbys
     templates: Templates
     bandwidth: Bandwidths
     network: Network
@@ -207,8 +209,8 @@ def _assemble(
     snapshots, layers = Snapshots(paths, hypervisor, steps), Layers(disks, paths, steps)
     named = CheckpointStore(database)
     remains = Remains(store, snapshots, layers, named)
-    builds, starts = make_starts(
-        database, store, machines, network, snapshots, layers, remains, background, paths, settings, steps
+    builds, standbys, starts = make_starts(
+        database, store, hypervisor, machines, network, snapshots, layers, remains, background, paths, settings, steps
     )
     s3 = make_disks(
         *(database, store, hypervisor, network, locks, background, progress, paths, settings, instance.id),
@@ -272,12 +274,13 @@ def _assemble(
             *(store, hypervisor, network, machines, agents, sandboxes, networks, losses, locks, paths),
             {State.PAUSING: pauses.recover, State.RESUMING: resumes.recover, State.FORKING: forks.recover},
             remains,
-            lambda: builds.guests | in_machines.guests,
+            lambda: builds.guests | standbys.guests | in_machines.guests,
             keep_destroyed=timedelta(seconds=settings.keep_destroyed_s),
         ),
         idle=Idle(store, guests, pauses, locks),
         resizes=resizes,
         builds=builds,
+        standbys=standbys,
         templates=templates,
         bandwidth=bandwidth,
         network=network,

@@ -176,8 +176,8 @@ class CrashWorld:
         drafts.base = self.directory.with_name(f"{self.directory.name}.base")
         drafts.base.touch()
         remains = Remains(store, snapshots, layers, CheckpointStore(self._database))
-        builds, starts = make_starts(
-            *(self._database, store, machines, network, snapshots, layers, remains, self.background),
+        builds, standbys, starts = make_starts(
+            *(self._database, store, self.hypervisor, machines, network, snapshots, layers, remains, self.background),
             *(paths, settings, moments),
         )
         disks_of_nobody = cast("Any", NoDisks())
@@ -208,7 +208,7 @@ class CrashWorld:
             *(store, self.hypervisor, network, machines, agents, self.sandboxes, networks, losses, locks, paths),
             recover,
             remains,
-            lambda: builds.guests,
+            lambda: builds.guests | standbys.guests,
             keep_destroyed=timedelta(days=1),
         )
         self.agents = agents

@@ -46,7 +46,7 @@ class FakeAgent:
 
 
 class FakeGoldenMachines(FakeMachines):
-    """Fails restores and blank boots with the reasons `not_restored` and `not_blank` when these are set."""
+    """Fails with the reasons `not_restored`, `not_blank` and `not_taken_over` when these are set."""
 
     def __init__(self, paths: Paths) -> None:
         super().__init__()
@@ -57,6 +57,8 @@ class FakeGoldenMachines(FakeMachines):
         self.booted: list[str] = []
         self.not_restored = ""
         self.not_blank = ""
+        self.not_taken_over = ""
+        self.taken_over: list[str] = []
 
     async def boot(self, sandbox: Sandbox, base: Path, files: BootFiles, *, deadline_s: float) -> None:
         """Boot."""
@@ -87,6 +89,21 @@ class FakeGoldenMachines(FakeMachines):
         self.hosts.add(sandbox.id)
         self.restored.append((sandbox.id, origin.sandbox_id))
         return {}
+
+    async def stand_by(
+        self, blank: Sandbox, memory: MemoryImage, origin: Origin, files: BootFiles, *, deadline_s: float
+    ) -> None:
+        """Start from a memory image and wait."""
+        if self.not_restored:
+            raise GuestFailed(self.not_restored)
+        self.hosts.add(blank.id)
+
+    async def take_over(self, sandbox: Sandbox, files: BootFiles, *, deadline_s: float) -> None:
+        """Become somebody."""
+        if self.not_taken_over:
+            raise GuestFailed(self.not_taken_over)
+        assert sandbox.id in self.hosts
+        self.taken_over.append(sandbox.id)
 
     async def require_networks(self, sandbox: Sandbox) -> None:
         """Be on all networks."""

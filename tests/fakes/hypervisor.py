@@ -67,6 +67,9 @@ class FakeHypervisor:
         """Let a machine run."""
         self._may("go_on")
 
+    async def entitle(self, name: str, title: str) -> None:
+        """A title is of no interest here."""
+
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what this QEMU is."""
         return Makeup(qemu=self.version, machine="pc-q35-7.2", cpu="default")

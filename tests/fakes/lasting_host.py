@@ -93,6 +93,9 @@ class LastingHypervisor:
         """Let a machine run."""
         self._guest(name).stopped = False
 
+    async def entitle(self, name: str, title: str) -> None:
+        """A title is of no interest here."""
+
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what this QEMU is."""
         return Makeup(qemu=self.version, machine="pc-q35-7.2", cpu="default")

@@ -26,8 +26,9 @@ LIVE = ("creating", "running", "destroying")
 # Deadlines are what a quiet machine needs amply; a busy one may take so many times that.
 READY_DEADLINE_S, _PATIENCE = 60.0, 5
 _PLACES = ("/var/tmp", "/run")
-# Engines in one network namespace must not share addresses, nor have those of private networks (10.78).
+# Engines of one namespace share no addresses, and have none of private networks (10.78).
 _SUBNETS = itertools.count(79)
+_NOTHING_BEFOREHAND = {"golden_budget_mib": 0, "standbys": 0}
 _found_out = FoundOut()
 
 
@@ -54,7 +55,7 @@ class LiveEngine:
         self.log = self.home / "createosd.log"
         self.socket = self._run / "createosd.sock"
         subnets = next(_SUBNETS)
-        own = {"subnet_v4": f"10.{subnets}.0.0/16", "subnet_v6": f"fd77:{subnets}::/64", "golden_budget_mib": 0}
+        own = {"subnet_v4": f"10.{subnets}.0.0/16", "subnet_v6": f"fd77:{subnets}::/64", **_NOTHING_BEFOREHAND}
         settings = {**own, **settings}
         self._settings = {f"CREATEOS_{name.upper()}": str(value) for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None

@@ -132,6 +132,9 @@ class Hypervisor(Protocol):
     async def go_on(self, name: str) -> None:
         """Let a halted machine run, whatever has become of its save; one that runs is fine."""
 
+    async def entitle(self, name: str, title: str) -> None:
+        """Give a machine another title."""
+
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what images that are saved here depend on."""
 

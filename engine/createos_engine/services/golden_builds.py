@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,17 +23,15 @@ from createos_engine.services.manifests import Origin
 from createos_engine.services.naming import golden_id
 from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles
+from createos_engine.services.quiet import Quiet
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.services.steps import Step, Steps
 from createos_engine.settings import Settings
 from createos_engine.store.goldens import GoldenStore
-from createos_engine.store.sandboxes import SandboxStore
-from createos_engine.words import Sandbox, State
+from createos_engine.words import Sandbox
 
 log = structlog.get_logger(__name__)
 
-# While any sandbox is in one of these, somebody is waiting.
-_BUSY = frozenset({State.CREATING, State.PAUSING, State.RESUMING, State.FORKING})
 _MOST_WISHES = 8
 
 
@@ -54,7 +51,6 @@ class GoldenBuilds:
         self,
         goldens: Goldens,
         store: GoldenStore,
-        sandboxes: SandboxStore,
         machines: Machines,
         network: Network,
         snapshots: Snapshots,
@@ -62,14 +58,13 @@ class GoldenBuilds:
         background: Background,
         settings: Settings,
         steps: Steps,
+        quiet: Quiet,
         *,
-        quiet_s: float = 2.0,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        built: Callable[[Sandbox, BootFiles], None],
     ) -> None:
-        """*quiet_s* is how long nothing may have been started or stopped before a build begins."""
+        """*built* is told for what sandbox there is a golden snapshot now."""
         self._goldens = goldens
         self._store = store
-        self._sandboxes = sandboxes
         self._machines = machines
         self._network = network
         self._snapshots = snapshots
@@ -77,8 +72,8 @@ class GoldenBuilds:
         self._background = background
         self._settings = settings
         self._steps = steps
-        self._quiet_s = quiet_s
-        self._pause = pause
+        self._quiet = quiet
+        self._built = built
         self._wishes: dict[str, Wish] = {}
         self._at_work = False
         self.building = ""
@@ -116,24 +111,18 @@ class GoldenBuilds:
     async def _work(self) -> None:
         try:
             while self._wishes:
-                await self._until_quiet()
+                await self._quiet.wait()
                 key = next(iter(self._wishes))
                 await self._try(key, self._wishes.pop(key))
         finally:
             self._at_work = False
-
-    async def _until_quiet(self) -> None:
-        quiet_since = monotonic()
-        while monotonic() - quiet_since < self._quiet_s:
-            await self._pause(min(self._quiet_s, 0.2))
-            if self._sandboxes.in_states(_BUSY):
-                quiet_since = monotonic()
 
     async def _try(self, key: str, wish: Wish) -> None:
         """Build one; what stands in the way is written to the log, and the next create that has to boot asks again."""
         try:
             self._admit(wish.sandbox)
             await self._build(key, wish)
+            self._built(wish.sandbox, wish.files)
         except EngineError as exc:
             log.warning("golden snapshot not built", image=wish.sandbox.rootfs, reason=exc.sentence)
         finally:

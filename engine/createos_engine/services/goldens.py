@@ -87,6 +87,10 @@ class Goldens:
             return None
         return golden, snapshot
 
+    def all(self) -> list[Golden]:
+        """Return every one that there is, finished or not."""
+        return self._store.all()
+
     def fitting(self, key: str, disk_mib: int) -> Golden | None:
         """Return the one of a key whose disk is not larger than what is wanted."""
         fits = (each for each in self._store.all() if each.key == key and each.disk_mib <= disk_mib)

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from createos_engine.drivers.channel.agent import AgentClient
 from createos_engine.drivers.channel.disk import grow_file_system
+from createos_engine.drivers.channel.settle import run_once
 from createos_engine.drivers.disk import Disks
-from createos_engine.drivers.hypervisor import DataDisk, Hypervisor, Machine, MemoryImage, Stopped
-from createos_engine.errors import GuestFailed, HostFailed
+from createos_engine.drivers.hypervisor import DataDisk, Hypervisor, Machine, MemoryImage
+from createos_engine.errors import HostFailed
 from createos_engine.paths import Paths
 from createos_engine.services.agents import Agents
-from createos_engine.services.console import last_lines
+from createos_engine.services.arrivals import Arrivals
+from createos_engine.services.blueprints import blueprint, title
 from createos_engine.services.identity import Identities
 from createos_engine.services.manifest import write_manifest
 from createos_engine.services.manifests import Origin
 from createos_engine.services.members import Members
-from createos_engine.services.naming import machine_name, machine_uuid
+from createos_engine.services.naming import machine_name
 from createos_engine.services.network import Network
 from createos_engine.services.progress import BootFiles
 from createos_engine.services.steps import Step, Steps
 from createos_engine.services.stopwatch import Stopwatch
-from createos_engine.words import Accelerator, Sandbox
+from createos_engine.words import Sandbox
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +59,7 @@ class Machines:
         self._steps = steps
         self._paths = paths
         self._instance = instance
-        self._ends: dict[str, asyncio.Future[str]] = {}
-        hypervisor.on_stopped(self._ended)
+        self._arrivals = Arrivals(hypervisor, agents, paths, self.name)
 
     async def boot(self, sandbox: Sandbox, base: Path, files: BootFiles, *, deadline_s: float) -> None:
         """Start a sandbox cold on a fresh overlay of *base* and give it its identity.
@@ -82,14 +81,12 @@ class Machines:
         """Start a sandbox cold from the disk it has, which stays if that fails."""
         watch = watch or Stopwatch()
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._network.disconnect, sandbox.slot)
+            undo.push_async_callback(self.remove, sandbox)
             await self._network.connect(sandbox.slot)
             watch.lap("network")
             async with self._power_on(sandbox, files, deadline_s, watch) as agent:
                 await self._identities.give(agent, sandbox)
                 watch.lap("identity")
-            undo.push_async_callback(self._end, sandbox.id)
-            undo.push_async_callback(self._members.sever_all, sandbox.id)
             await self._members.plug_all(sandbox.id)
             watch.lap("networks")
             undo.pop_all()
@@ -120,16 +117,12 @@ class Machines:
                 await self._hypervisor.start(replace(self._machine(sandbox, files), data_disks=tuple(disks)))
                 watch.lap("machine")
                 undo.push_async_callback(self._agents.disconnect, sandbox.id)
-                agent = await self._connect_unless_it_ends(sandbox.id, deadline_s)
+                agent = await self._arrivals.agent(sandbox.id, deadline_s=deadline_s)
                 watch.lap("agent")
                 yield agent
             except HostFailed as exc:
-                raise await self._explained(exc, sandbox, files.accelerator) from exc
+                raise await self._arrivals.explained(exc, sandbox.id, files.accelerator) from exc
             undo.pop_all()
-
-    async def _end(self, sandbox_id: str) -> None:
-        await self._agents.disconnect(sandbox_id)
-        await self._hypervisor.destroy(self.name(sandbox_id))
 
     async def require_networks(self, sandbox: Sandbox) -> None:
         """Raise unless a running sandbox is on all its networks; what is missing is tried once more."""
@@ -150,39 +143,82 @@ class Machines:
         """
         watch = Stopwatch()
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._network.disconnect, sandbox.slot)
-            await self._network.prepare(sandbox.slot)
-            watch.lap("network")
-            undo.push_async_callback(self._hypervisor.destroy, self.name(sandbox.id))
-            paths = self._paths.sandbox(sandbox.id)
-            paths.channel.unlink(missing_ok=True)
-            self._steps.reach(Step.RESTORE_PREPARED)
-            await self._hypervisor.restore(self._machine(sandbox, files), memory, paths.restore_pipe)
-            watch.lap("machine")
-            self._steps.reach(Step.RESTORE_MACHINE)
-            undo.push_async_callback(self._agents.disconnect, sandbox.id)
-            try:
-                agent = await self._connect_unless_it_ends(sandbox.id, deadline_s)
-                watch.lap("agent")
-                receipt = await self._recognise(agent, sandbox, origin)
-                watch.lap("identity")
-            except HostFailed as exc:
-                raise await self._explained(exc, sandbox, files.accelerator) from exc
+            undo.push_async_callback(self.remove, sandbox)
+            await self._wake(sandbox, memory, files, watch)
+            receipt = await self._recognised(sandbox, origin, files, deadline_s, watch)
             self._steps.reach(Step.RESTORE_IDENTITY)
-            await self._network.connect(sandbox.slot)
-            watch.lap("link")
-            undo.push_async_callback(self._members.sever_all, sandbox.id)
-            await self._members.adopt(sandbox.id)
-            watch.lap("networks")
+            await self._open(sandbox, watch)
             undo.pop_all()
         log.info("machine restored", sandbox=sandbox.id, **watch.laps)
         return receipt
 
-    async def _recognise(self, agent: AgentClient, sandbox: Sandbox, origin: Origin) -> dict[str, str]:
-        if origin.sandbox_id != sandbox.id:
-            return await self._identities.renew(agent, sandbox, origin.mac)
-        await self._identities.wake(agent)
-        return {}
+    async def stand_by(
+        self, blank: Sandbox, memory: MemoryImage, origin: Origin, files: BootFiles, *, deadline_s: float
+    ) -> None:
+        """Start a machine that is nobody's yet from a memory image, and halt it once it has done what comes first.
+
+        Its link stays closed. Raises as `restore` does.
+        """
+        watch = Stopwatch()
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.remove, blank)
+            await self._wake(blank, memory, files, watch)
+            await self._recognised(blank, origin, files, deadline_s, watch)
+            await run_once(self._agents.get(blank.id))
+            await self._agents.disconnect(blank.id)
+            await self._hypervisor.halt(self.name(blank.id))
+            watch.lap("rehearsal")
+            undo.pop_all()
+        log.info("machine halted", sandbox=blank.id, **watch.laps)
+
+    async def take_over(self, sandbox: Sandbox, files: BootFiles, *, deadline_s: float) -> None:
+        """Make the machine that stands by under a sandbox's id that sandbox's. Raises as `restore` does."""
+        watch, name = Stopwatch(), self.name(sandbox.id)
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.remove, sandbox)
+            await self._hypervisor.entitle(name, title(sandbox))
+            await self._hypervisor.go_on(name)
+            watch.lap("machine")
+            nobody = Origin("", self._network.endpoint(sandbox.slot).mac)
+            await self._recognised(sandbox, nobody, files, deadline_s, watch)
+            await self._open(sandbox, watch)
+            undo.pop_all()
+        log.info("machine taken over", sandbox=sandbox.id, **watch.laps)
+
+    async def _wake(self, sandbox: Sandbox, memory: MemoryImage, files: BootFiles, watch: Stopwatch) -> None:
+        """Start a machine from a memory image behind a closed link."""
+        await self._network.prepare(sandbox.slot)
+        watch.lap("network")
+        paths = self._paths.sandbox(sandbox.id)
+        paths.channel.unlink(missing_ok=True)
+        self._steps.reach(Step.RESTORE_PREPARED)
+        await self._hypervisor.restore(self._machine(sandbox, files), memory, paths.restore_pipe)
+        watch.lap("machine")
+        self._steps.reach(Step.RESTORE_MACHINE)
+
+    async def _recognised(
+        self, sandbox: Sandbox, origin: Origin, files: BootFiles, deadline_s: float, watch: Stopwatch
+    ) -> dict[str, str]:
+        """Wait for the agent of a guest, which becomes this sandbox where its memory is another's."""
+        try:
+            agent = await self._arrivals.agent(sandbox.id, deadline_s=deadline_s)
+            watch.lap("agent")
+            if origin.sandbox_id != sandbox.id:
+                receipt = await self._identities.renew(agent, sandbox, origin.mac)
+            else:
+                receipt = {}
+                await self._identities.wake(agent)
+            watch.lap("identity")
+        except HostFailed as exc:
+            raise await self._arrivals.explained(exc, sandbox.id, files.accelerator) from exc
+        return receipt
+
+    async def _open(self, sandbox: Sandbox, watch: Stopwatch) -> None:
+        """Open the link of a guest that is who it should be."""
+        await self._network.connect(sandbox.slot)
+        watch.lap("link")
+        await self._members.adopt(sandbox.id)
+        watch.lap("networks")
 
     async def save(self, sandbox: Sandbox, to: Path) -> None:
         """Write the memory of a running sandbox to a file and end its machine; `go_on` takes it back if that fails.
@@ -258,53 +294,4 @@ class Machines:
 
     def _machine(self, sandbox: Sandbox, files: BootFiles) -> Machine:
         paths, endpoint = self._paths.sandbox(sandbox.id), self._network.endpoint(sandbox.slot)
-        return Machine(
-            name=self.name(sandbox.id),
-            uuid=machine_uuid(sandbox.id),
-            instance=self._instance,
-            sandbox_id=sandbox.id,
-            title=f"{sandbox.name} ({sandbox.rootfs}, {sandbox.shape})",
-            vcpu=sandbox.vcpu,
-            mem_mib=sandbox.mem_mib,
-            accelerator=files.accelerator,
-            kernel=files.kernel,
-            initramfs=files.initramfs,
-            cmdline=files.cmdline,
-            overlay=paths.overlay,
-            channel=paths.channel,
-            console=paths.console,
-            tap=endpoint.interface,
-            mac=endpoint.mac,
-            genid=str(uuid.uuid4()),
-        )
-
-    async def _connect_unless_it_ends(self, sandbox_id: str, deadline_s: float) -> AgentClient:
-        """Wait for the agent, but not for that of a machine that has ended meanwhile."""
-        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._ends[sandbox_id] = end
-        connecting = asyncio.ensure_future(self._agents.connect(sandbox_id, deadline_s=deadline_s))
-        try:
-            waiting: list[asyncio.Future[Any]] = [connecting, end]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if not connecting.done():
-                raise GuestFailed(f"the machine ended by itself while it booted ({end.result()})")
-            return connecting.result()
-        finally:
-            del self._ends[sandbox_id]
-            connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
-
-    def _ended(self, stopped: Stopped) -> None:
-        end = self._ends.get(stopped.sandbox_id)
-        if end and not end.done():
-            end.set_result(stopped.reason)
-
-    async def _explained(self, exc: HostFailed, sandbox: Sandbox, accelerator: Accelerator) -> GuestFailed:
-        """Return the failure with all that is known: accelerator, whether QEMU still runs, the console's last words."""
-        running = await self.running(sandbox.id)
-        lines = last_lines(self._paths.sandbox(sandbox.id).console)
-        said = f"; the console ends with: {' | '.join(lines)}" if lines else "; the console is empty"
-        qemu = "QEMU is running" if running else "QEMU is not running"
-        return GuestFailed(
-            f"the machine did not come up under {accelerator}: {exc.reason}; {qemu}{said}", hint=exc.hint
-        )
+        return blueprint(sandbox, files, paths, endpoint, name=self.name(sandbox.id), instance=self._instance)

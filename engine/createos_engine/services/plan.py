@@ -43,12 +43,13 @@ def plan(
     connected: frozenset[str],
     busy: frozenset[str],
     guests: frozenset[str] = frozenset(),
+    owned: frozenset[int] = frozenset(),
 ) -> Plan:
     """Compare the rows with the host. Touches nothing.
 
     *connected* are the ids whose agent answers already, *busy* those that an operation has in hand, *guests* those of
-    machines that are no sandboxes and yet ours. A directory that no row knows is somebody's data: it is reported and
-    never deleted.
+    machines that are no sandboxes and yet ours, *owned* the slots of whoever. A directory that no row knows is
+    somebody's data: it is reported and never deleted.
     """
     known = {row.id: row for row in rows}
     live = {row.id: row for row in known.values() if row.state not in TERMINAL}
@@ -64,7 +65,7 @@ def plan(
         unfinished=tuple(row for row in idle if row.state in UNFINISHED),
         destroy=tuple(row for row in idle if row.state is State.DESTROYING),
         orphan_machines=tuple(sorted(name for name, owner in host.machines.items() if owner not in has_machine)),
-        orphan_slots=tuple(sorted(host.slots - slots)),
+        orphan_slots=tuple(sorted(host.slots - slots - owned)),
         leftover_directories=tuple(sorted(host.directories & ended)),
-        unknown_directories=tuple(sorted(host.directories - known.keys())),
+        unknown_directories=tuple(sorted(host.directories - known.keys() - guests)),
     )

@@ -105,7 +105,8 @@ class Reconciler:
         )
         rows = self._store.in_states(frozenset(State))
         connected = frozenset(row.id for row in rows if self._agents.connected(row.id))
-        return plan(rows, host, connected=connected, busy=self._locks.busy(), guests=self._guests())
+        busy, owned = self._locks.busy(), self._store.slots_in_use()
+        return plan(rows, host, connected=connected, busy=busy, guests=self._guests(), owned=owned)
 
     async def _attempt(self, what: str, action: Coroutine[None, None, None]) -> None:
         try:

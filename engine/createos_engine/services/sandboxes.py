@@ -13,7 +13,7 @@ from time import perf_counter
 import structlog
 
 from createos_engine.disk_words import Attachment
-from createos_engine.errors import Conflict, EngineError
+from createos_engine.errors import Conflict, EngineError, Unavailable
 from createos_engine.lifecycle import TERMINAL
 from createos_engine.network_words import PrivateNetwork
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
@@ -90,6 +90,8 @@ class Sandboxes:
         draft, base = self._drafts.draft(user, wanted)
         networks, disks = self._networks.wanted(user, wanted.networks), self._attachments.wanted(user, wanted.disks)
         own = _Belongings(networks, disks, wanted.cold)
+        if not wanted.cold:
+            draft = await self._starts.claim(draft, files)
         # A caller who goes away between the row and the work would leave a row that nobody works on.
         begun = self._background.start(f"admit {draft.id}", self._begin(draft, base.path, files, own))
         task = await asyncio.shield(begun)
@@ -104,16 +106,29 @@ class Sandboxes:
     async def _begin(self, draft: Sandbox, base: Path, files: BootFiles, own: _Belongings) -> asyncio.Task[Sandbox]:
         """Commit the row and start the work."""
         with self._locks.beginning(draft.id) as work:
-            async with self._admission:
-                self._admit(draft)
-                row = await self._store.insert(
-                    draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
-                )
+            try:
+                row = await self._admitted(draft)
+            except BaseException:
+                self._starts.release(draft.id)
+                raise
             task = self._background.start(f"create {row.id}", self._bring_up(row, base, files, own))
             work.append(task)
         self._creating[row.id] = task
         task.add_done_callback(lambda _: self._creating.pop(row.id, None))
         return task
+
+    async def _admitted(self, draft: Sandbox) -> Sandbox:
+        """Commit the row if there is room for the machine, also where room has to be made for it."""
+        async with self._admission:
+            try:
+                self._admit(draft)
+            except Unavailable:
+                if not await self._starts.make_room():
+                    raise
+                self._admit(draft)
+            return await self._store.insert(
+                draft, capacity=self._network.capacity, address=lambda slot: str(self._network.endpoint(slot).ipv4)
+            )
 
     async def get(self, user: User, ref: str) -> Sandbox:
         """Return one sandbox by id or name."""

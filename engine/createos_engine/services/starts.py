@@ -1,4 +1,4 @@
-"""How a new sandbox gets its machine: forked from a golden snapshot when there is one that fits, else booted."""
+"""How a new sandbox gets its machine: one that stands by, else forked from a golden snapshot that fits, else booted."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from createos_engine.services.layers import Layers
 from createos_engine.services.machines import Machines
 from createos_engine.services.manifests import Snapshot
 from createos_engine.services.progress import BootFiles
+from createos_engine.services.standbys import Standbys
 from createos_engine.services.steps import Step, Steps
 from createos_engine.settings import Settings
 from createos_engine.words import Sandbox
@@ -32,6 +33,7 @@ class Starts:
         layers: Layers,
         goldens: Goldens,
         builds: GoldenBuilds,
+        standbys: Standbys,
         background: Background,
         settings: Settings,
         steps: Steps,
@@ -40,6 +42,7 @@ class Starts:
         self._layers = layers
         self._goldens = goldens
         self._builds = builds
+        self._standbys = standbys
         self._background = background
         self._deadline_s = settings.boot_deadline_s
         self._steps = steps
@@ -51,9 +54,23 @@ class Starts:
         """
         if cold:
             await self._boot(sandbox, base, files)
-        elif not await self._forked(sandbox, files):
+        elif await self._standbys.start(sandbox, files) or await self._forked(sandbox, files):
+            self._standbys.wish(sandbox, files)
+        else:
             await self._boot(sandbox, base, files)
             self._background.start("golden wish", self._builds.wish(sandbox, base, files))
+
+    async def claim(self, draft: Sandbox, files: BootFiles) -> Sandbox:
+        """Return a draft under the id of a machine that stands by for it, or as it is; `start` or `release` follows."""
+        return await self._standbys.claim(draft, files)
+
+    def release(self, sandbox_id: str) -> None:
+        """Give a claimed machine back."""
+        self._standbys.release(sandbox_id)
+
+    async def make_room(self) -> bool:
+        """Give up memory that nobody uses yet, and tell whether there was any."""
+        return await self._standbys.make_room()
 
     async def _boot(self, sandbox: Sandbox, base: Path, files: BootFiles) -> None:
         await self._machines.boot(sandbox, base, files, deadline_s=self._deadline_s)

@@ -50,6 +50,11 @@ class Step(StrEnum):
     GOLDEN_CLEARED = "golden.cleared"
     GOLDEN_READY = "golden.ready"
     GOLDEN_DISK = "golden.disk"
+    STANDBY_INTENDED = "standby.intended"
+    STANDBY_DISK = "standby.disk"
+    STANDBY_HALTED = "standby.halted"
+    STANDBY_READY = "standby.ready"
+    STANDBY_TAKEN = "standby.taken"
 
 
 class Steps:

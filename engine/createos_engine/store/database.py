@@ -45,6 +45,10 @@ class Database:
         """Return all rows of a query."""
         return self._reader.execute(sql, parameters).fetchall()
 
+    def look(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what *question* finds out by reading."""
+        return question(self._reader)
+
     async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Run *change* in one transaction and return what it returns; any exception undoes all of it.
 

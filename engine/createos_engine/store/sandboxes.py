@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from createos_engine.errors import Invalid, NotFound, Unavailable
+from createos_engine.errors import Invalid, NotFound
 from createos_engine.lifecycle import TERMINAL, move, require_alive
 from createos_engine.store.database import Database, Row
 from createos_engine.store.rows import optional_time, to_text, to_time
+from createos_engine.store.slots import free_slot, inherit_slot, slots_in_use
 from createos_engine.words import Counts, ImageConfig, Page, Sandbox, SandboxChanges, State
 
 _COLUMNS = tuple(field.name for field in fields(Sandbox))
@@ -45,11 +46,12 @@ class SandboxStore:
     async def insert(self, draft: Sandbox, *, capacity: int, address: Callable[[int], str]) -> Sandbox:
         """Give *draft* the lowest free slot of 1..capacity and its address, and store it: the intent row.
 
+        A machine that stands by under its id is its own from now on, and with it the slot.
         Raises Invalid (field name) when the user has a live sandbox of that name, Unavailable when no slot is free.
         """
 
         def change(db: sqlite3.Connection) -> Sandbox:
-            slot = _free_slot(db, capacity)
+            slot = inherit_slot(db, draft.id) or free_slot(db, capacity)
             row = replace(draft, slot=slot, ip=address(slot))
             try:
                 db.execute(_INSERT, tuple(to_columns(row).values()))
@@ -77,9 +79,8 @@ class SandboxStore:
         return State(rows[0][0]) if rows else None
 
     def slots_in_use(self) -> frozenset[int]:
-        """Return the slots that live sandboxes own, whether or not their links exist at the moment."""
-        rows = self._db.read(f"SELECT slot FROM sandboxes WHERE state NOT IN {_IN_TERMINAL}", _TERMINAL)
-        return frozenset(row[0] for row in rows)
+        """Return the slots that somebody owns, whether or not their links exist at the moment."""
+        return self._db.look(slots_in_use)
 
     def find(self, user_id: str, ref: str) -> Sandbox:
         """Return the user's sandbox of this id, else the live (else the newest) one of this name; else NotFound."""
@@ -166,15 +167,6 @@ class SandboxStore:
         """Delete terminal rows that ended before a moment and return how many."""
         sql = f"DELETE FROM sandboxes WHERE state IN {_IN_TERMINAL} AND coalesce(destroyed_at, created_at) < ?"
         return await self._db.write(lambda db: db.execute(sql, (*_TERMINAL, to_text(ended_before))).rowcount)
-
-
-def _free_slot(db: sqlite3.Connection, capacity: int) -> int:
-    sql = f"SELECT slot FROM sandboxes WHERE state NOT IN {_IN_TERMINAL}"
-    taken = {row[0] for row in db.execute(sql, _TERMINAL)}
-    for slot in range(1, capacity + 1):
-        if slot not in taken:
-            return slot
-    raise Unavailable(f"all {capacity} addresses for sandboxes are in use", hint="remove sandboxes or set subnet_v4")
 
 
 def _duplicate(name: str) -> Invalid:

@@ -119,6 +119,14 @@ class LibvirtHypervisor:
             f"machine {name} could not go on", lambda c: direct_save.go_on(c.lookupByName(name))
         )
 
+    async def entitle(self, name: str, title: str) -> None:
+        """Give a machine another title."""
+        kind, live = libvirt.VIR_DOMAIN_METADATA_TITLE, libvirt.VIR_DOMAIN_AFFECT_LIVE
+        await self._connection.call(
+            f"machine {name} has no other title",
+            lambda c: c.lookupByName(name).setMetadata(kind, title, None, None, live),
+        )
+
     async def makeup(self, accelerator: Accelerator) -> Makeup:
         """Return what images that are saved here depend on."""
         key = (accelerator, self._connection.opened, _version(self._qemu_binary))

@@ -99,11 +99,13 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
     )
     paths = Paths(tmp_path, tmp_path)
     make_directories(paths)
-    snapshots, layers = Snapshots(paths, FakeHypervisor(), Steps()), Layers(Disks(), paths, Steps())
+    hypervisor = FakeHypervisor()
+    snapshots, layers = Snapshots(paths, hypervisor, Steps()), Layers(Disks(), paths, Steps())
     remains = Remains(store, snapshots, layers, CheckpointStore(database))
-    _, starts = make_starts(
+    _, _, starts = make_starts(
         database,
         store,
+        hypervisor,
         cast("Any", machines),
         network,
         snapshots,

@@ -15,8 +15,10 @@ from createos_engine.services.golden_builds import GoldenBuilds
 from createos_engine.services.goldens import Goldens
 from createos_engine.services.layers import Layers
 from createos_engine.services.network import Network
+from createos_engine.services.quiet import Quiet
 from createos_engine.services.remains import Remains
 from createos_engine.services.snapshots import Snapshots
+from createos_engine.services.standbys import Standbys
 from createos_engine.services.starts import Starts
 from createos_engine.services.steps import Step, Steps
 from createos_engine.settings import Settings
@@ -24,6 +26,7 @@ from createos_engine.store.checkpoints import CheckpointStore
 from createos_engine.store.database import Database
 from createos_engine.store.goldens import GoldenStore
 from createos_engine.store.sandboxes import SandboxStore
+from createos_engine.store.standbys import StandbyStore
 from createos_engine.words import Sandbox
 from createos_netconfig.addresses import Pool
 from createos_netconfig.names import Instance
@@ -67,18 +70,23 @@ class World:
     goldens: Goldens
     builds: GoldenBuilds
     starts: Starts
+    standbys: Standbys
 
     async def create(self, **columns: Any) -> Sandbox:
         """Start a sandbox and wait until what that has set going is over."""
-        row = sandbox(id=f"sb-{len(self.machines.booted) + len(self.machines.restored)}", **columns)
+        machines = self.machines
+        number = len(machines.booted) + len(machines.restored) + len(machines.taken_over)
+        draft = sandbox(id=f"sb-{number}", **columns)
+        row = await self.starts.claim(draft, FILES)
         await self.starts.start(row, BASE, FILES)
         await self.settled()
         return row
 
     async def settled(self) -> None:
         """Wait for everything in the background."""
-        await self.background.drain("golden", 10)
-        await self.background.drain("golden", 10)
+        for _ in range(2):
+            await self.background.drain("golden", 10)
+            await self.background.drain("machines that stand by", 10)
 
     def files(self) -> set[str]:
         """Return the files and directories that golden snapshots have."""
@@ -86,8 +94,14 @@ class World:
         return {entry.name for parent in parents for entry in parent.iterdir()}
 
 
-def assemble(tmp_path: Path, database: Database, budget_mib: int = 1024) -> World:
-    settings = Settings(state_dir=tmp_path, memory_reserve_mib=0, disk_reserve_mib=0, golden_budget_mib=budget_mib)
+def assemble(tmp_path: Path, database: Database, budget_mib: int = 1024, standbys_kept: int = 0) -> World:
+    settings = Settings(
+        state_dir=tmp_path,
+        memory_reserve_mib=0,
+        disk_reserve_mib=0,
+        golden_budget_mib=budget_mib,
+        standbys=standbys_kept,
+    )
     paths = Paths(tmp_path, tmp_path)
     make_directories(paths)
     pool = Pool(IPv4Network("10.77.0.0/16"), IPv6Network("fd77::/64"))
@@ -98,10 +112,13 @@ def assemble(tmp_path: Path, database: Database, budget_mib: int = 1024) -> Worl
     snapshots, layers = Snapshots(paths, hypervisor, steps), Layers(cast("Any", FakeDisks()), paths, steps)
     remains = Remains(store, snapshots, layers, CheckpointStore(database))
     goldens = Goldens(rows, cast("Any", machines), network, snapshots, remains, paths, settings)
+    quiet = Quiet(store, 0.01)
+    standbys = Standbys(
+        StandbyStore(database), goldens, cast("Any", machines), layers, network, background, settings, quiet, steps
+    )
     builds = GoldenBuilds(
         goldens,
         rows,
-        store,
         cast("Any", machines),
         network,
         snapshots,
@@ -109,9 +126,10 @@ def assemble(tmp_path: Path, database: Database, budget_mib: int = 1024) -> Worl
         background,
         settings,
         steps,
-        quiet_s=0.01,
+        quiet,
+        built=standbys.wish,
     )
-    starts = Starts(cast("Any", machines), layers, goldens, builds, background, settings, steps)
+    starts = Starts(cast("Any", machines), layers, goldens, builds, standbys, background, settings, steps)
     return World(
         database,
         paths,
@@ -126,4 +144,5 @@ def assemble(tmp_path: Path, database: Database, budget_mib: int = 1024) -> Worl
         goldens,
         builds,
         starts,
+        standbys,
     )

@@ -72,3 +72,11 @@ def test_the_disk_of_a_sandbox_in_error_stays() -> None:
     row = sandbox(id="sb-1", state=State.ERROR)
 
     assert plan([row], facts(directories=("sb-1",)), connected=NOBODY, busy=NOBODY) == Plan()
+
+
+def test_a_machine_that_stands_by_is_nobodys_orphan() -> None:
+    host = facts("sb-next", slots=(7,), directories=("sb-next",))
+
+    todo = plan([], host, connected=NOBODY, busy=NOBODY, guests=frozenset({"sb-next"}), owned=frozenset({7}))
+
+    assert todo == Plan()

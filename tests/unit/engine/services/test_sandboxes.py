@@ -8,6 +8,7 @@ import pytest
 from createos_engine.errors import Conflict, GuestFailed, Invalid, Unavailable
 from createos_engine.services import sandboxes as module
 from createos_engine.services.admission import QEMU_OVERHEAD_MIB
+from createos_engine.services.starts import Starts
 from createos_engine.words import NewSandbox, State
 
 from tests.unit.engine.services.conftest import World
@@ -144,3 +145,16 @@ async def test_while_the_daemon_starts_a_create_is_told_to_come_again(world: Wor
         await world.running()
 
     assert world.store.in_states(set(State)) == []
+
+
+async def test_a_machine_that_stands_by_makes_room_for_a_create(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [0]
+
+    async def make_room(_: object) -> bool:
+        free[0] = 256 + QEMU_OVERHEAD_MIB
+        return True
+
+    monkeypatch.setattr(module, "available_memory_mib", lambda: free[0])
+    monkeypatch.setattr(Starts, "make_room", make_room)
+
+    assert (await world.running()).state is State.RUNNING
