@@ -13,7 +13,7 @@ from createos_engine.errors import GuestFailed
 
 @dataclass
 class FakeGuestMounts:
-    """What is mounted, by id. `refuse` and `deaf` are why it does not mount or unmount."""
+    """What is mounted, by id. `refuse` and `deaf` are why it does not mount or unmount; a list takes `slow_s`."""
 
     there: dict[str, GuestMount] = field(default_factory=dict)
     wanted: list[Wanted] = field(default_factory=list)
@@ -21,10 +21,13 @@ class FakeGuestMounts:
     held: int = 0
     refuse: str = ""
     deaf: str = ""
+    slow_s: float = 0.0
 
     async def mount(self, wanted: Wanted) -> None:
-        """Mount at once."""
+        """Mount at once, but no two at a path."""
         self.wanted.append(wanted)
+        if any(other.path == wanted.path and other.id != wanted.id for other in self.there.values()):
+            raise GuestFailed(f"another disk is mounted at {wanted.path}", code="busy")
         if self.refuse:
             raise GuestFailed(f"the guest could not mount {wanted.path}: {self.refuse}", code="failed")
         self.there[wanted.id] = GuestMount(wanted.id, wanted.path, mounted=True)
@@ -35,6 +38,7 @@ class FakeGuestMounts:
 
     async def list(self) -> tuple[GuestMount, ...]:
         """Return what is there."""
+        await asyncio.sleep(self.slow_s)
         return tuple(self.there.values())
 
     async def unmount(self, mount_id: str, *, force: bool, deadline_s: float) -> How:

@@ -37,7 +37,7 @@ class Endpoint(Protocol):
 
 @dataclass(frozen=True)
 class Tools:
-    """What all keepers of a guest use. *alive* tells whether its agent is connected, *plug* gives it the tools disk.
+    """What all keepers of a guest use. *alive* tells whether its agent is connected, *prepare* gives it the tools disk.
 
     *keys* returns those of a disk as they are now.
     With *in_guest* s3fs itself gets the endpoint and the keys.
@@ -47,7 +47,7 @@ class Tools:
     alive: Callable[[], bool]
     store: AttachmentStore
     endpoint: Endpoint
-    plug: Callable[[], Awaitable[None]]
+    prepare: Callable[[], Awaitable[None]]
     keys: Callable[[str], Keys]
     in_guest: bool
 
@@ -91,7 +91,7 @@ class MountKeeper:
                 return why
             if self._row.sub_path and (why := await tools.endpoint.put_marker(bucket, keys, self._row.sub_path)):
                 return why
-            await tools.plug()
+            await tools.prepare()
             await tools.guest.mount(await self._wanted(keys))
         except ChannelLost:
             raise

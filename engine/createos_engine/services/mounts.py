@@ -35,13 +35,17 @@ _NOT_YET_S = 0.05
 
 @dataclass
 class _Guest:
-    """What runs for one connection to an agent: a task for each attachment, by its id."""
+    """What runs for one connection to an agent: a task for each attachment, by its id.
+
+    `cleared` is set once what is mounted and not wanted is gone: a new disk may have its path.
+    """
 
     agent: AgentClient
     mounts: GuestMounts
     kept: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     doors: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     plugging: asyncio.Lock = field(default_factory=asyncio.Lock)
+    cleared: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def busy(self) -> bool:
@@ -148,8 +152,11 @@ class Mounts:
         for row in rows:
             if row.status is not MountStatus.UNMOUNTING:
                 self._keep(guest, row)
-        with suppress(GuestFailed):
-            await self._take_away(guest, sandbox_id)
+        try:
+            with suppress(GuestFailed):
+                await self._take_away(guest, sandbox_id)
+        finally:
+            guest.cleared.set()
 
     async def _take_away(self, guest: _Guest, sandbox_id: str) -> None:
         """Unmount what was mounted in the guest's earlier life and is not wanted in this one."""
@@ -167,7 +174,7 @@ class Mounts:
             alive=lambda: guest.agent.connected,
             store=self._store,
             endpoint=self._endpoint,
-            plug=partial(self._plug, guest, row.sandbox_id),
+            prepare=partial(self._prepare, guest, row.sandbox_id),
             keys=self._keys,
             in_guest=self._in_guest,
         )
@@ -177,10 +184,11 @@ class Mounts:
             door = MountDoor(row, guest.mounts, partial(self._keys, row.disk.id), keeper.stir)
             guest.doors[row.id] = self._background.start(f"disk door {row.id}", door.run())
 
-    async def _plug(self, guest: _Guest, sandbox_id: str) -> None:
+    async def _prepare(self, guest: _Guest, sandbox_id: str) -> None:
         tools = self._progress.require_files().tools
         if tools is None:
             raise Unavailable("the tools disk for S3 is not built", hint="run make setup on the host")
+        await guest.cleared.wait()
         async with guest.plugging:
             await self._hypervisor.plug_tools(machine_name(self._instance, sandbox_id), tools)
 

@@ -199,6 +199,16 @@ async def test_what_a_fork_or_an_earlier_life_has_mounted_is_taken_away(world: W
     assert world.guest.wanted == []
 
 
+async def test_a_disk_is_mounted_once_another_one_has_left_its_path(world: World) -> None:
+    world.guest.there["att-other"] = GuestMount("att-other", "/data", mounted=False)
+    world.guest.slow_s = 0.1
+    world.mounts.connected(BOX, agent())
+    await world.reach(MountStatus.MOUNTED)
+
+    assert len(world.guest.wanted) == 1
+    assert world.guest.unmounted == [("att-other", True)]
+
+
 async def test_with_its_guest_gone_nobody_asks_the_endpoint_any_more(world: World) -> None:
     world.endpoint.cause = "the endpoint does not answer; look at it"
     lost = agent()
