@@ -47,7 +47,7 @@ def test_what_is_written_in_one_sandbox_is_read_in_another_and_by_any_client(
     assert {"moved", "sub/file"} <= set(s3.keys("data"))
     assert "outside" not in s3.keys("data")
     detach(box, "data", "/mnt/data")
-    assert box.sh("ls -A /mnt/data; grep -c s3fs /proc/mounts || true") == "0\n"
+    assert box.sh("ls -A /mnt/data; grep -c /mnt/data /proc/mounts || true") == "0\n"
     other.destroy()
 
 
@@ -121,10 +121,45 @@ def test_a_pause_loses_no_write_and_what_is_open_goes_on(
     assert busy.sh("cat /idle/idle-file") == "idle\n"
 
     assert engine.call("GET", f"/v1/sandboxes/{child.id}/disks")["data"] == []
-    wait_for(lambda: child.sh("grep -c s3fs /proc/mounts || true").strip() == "0", 20, "a fork has a disk")
+    wait_for(lambda: child.sh("grep -cE '/busy|/idle' /proc/mounts || true").strip() == "0", 20, "a fork has a disk")
     assert child.exec("/bin/cat", "/idle/idle-file")["exit_code"] != 0
+    child.sh("touch /idle/its-own")
     child.destroy()
     busy.destroy()
+
+
+def grows(s3: S3Server) -> None:
+    """Wait until the bucket has an object more."""
+    before = len(s3.keys("data"))
+    wait_for(lambda: len(s3.keys("data")) > before, 30, "the disk is not written to")
+
+
+def test_a_program_that_goes_on_writing_over_a_pause_never_writes_beside_the_disk(
+    box: Box, s3: S3Server, data: dict[str, Any]
+) -> None:
+    attach(box, "data", "/mnt/log", "log")
+    reach(box, "/mnt/log", "mounted")
+    script = "while n=$((n + 1)); do echo $n >/mnt/log/$n; sleep 0.4; done 2>/tmp/refused"
+    body = {"cmd": "/bin/sh", "args": ["-c", script]}
+    writer = box.engine.call("POST", f"/v1/sandboxes/{box.id}/processes", body)
+    refused = ""
+    # A pause at the very moment of a write leaves the disk mounted, so each comes just after one.
+    for _ in range(10):
+        grows(s3)
+        box.pause()
+        box.resume()
+        wait_for(lambda: row_at(box, "/mnt/log")["mount_status"] != "pending", 60, "nothing becomes of the disk")
+        assert row_at(box, "/mnt/log").get("mount_error", "") == ""
+        if refused := box.sh("cat /tmp/refused"):
+            break
+    grows(s3)
+    box.sh(f"kill {writer['pid']}")
+
+    assert "Read-only file system" in refused
+    assert row_at(box, "/mnt/log")["mount_status"] == "mounted"
+    detach(box, "data", "/mnt/log")
+    assert box.sh("ls -A /mnt/log; grep -c /mnt/log /proc/mounts || true") == "0\n"
+    box.sh("echo own >/mnt/log/own && rm -r /mnt/log")
 
 
 def test_an_endpoint_that_stands_still_is_said_and_cut_off_and_used_again(
@@ -211,7 +246,7 @@ def test_a_daemon_that_is_killed_finds_its_disks_again(
     box.sh("echo after >>/mnt/kept/kill-file")
     assert s3.get("data", "kill-file") == b"before\nafter\n"
     assert reach(box, "/mnt/kept", "mounted")
-    assert box.sh("grep -c /mnt/kept /proc/mounts") == "1\n"
+    assert box.sh("grep -c '/mnt/kept fuse.s3fs' /proc/mounts") == "1\n"
     limits = Path(f"/proc/{engine.process.pid if engine.process else 0}/limits").read_text()
     assert any(line.split()[:6] == ["Max", "core", "file", "size", "0", "0"] for line in limits.splitlines())
     detach(box, "data", "/mnt/kept")

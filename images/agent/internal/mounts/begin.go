@@ -3,7 +3,6 @@ package mounts
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +43,7 @@ func (s *Server) mount(m *mount, w Wanted, cancelled <-chan struct{}) *failure {
 	failed := s.begin(m, w, cancelled)
 	if failed != nil {
 		s.tearDown(m)
-		s.forget(m)
+		s.rest(m)
 	}
 	return failed
 }
@@ -61,7 +60,9 @@ func (s *Server) begin(m *mount, w Wanted, cancelled <-chan struct{}) *failure {
 	if err != nil {
 		return &failure{"bad_path", err}
 	}
-	m.place = place
+	if failed := s.cover(m, place); failed != nil {
+		return failed
+	}
 	if failed := s.setUp(cancelled); failed != nil {
 		return failed
 	}
@@ -95,10 +96,7 @@ func (s *Server) prepare(target string) (string, error) {
 		return "", err
 	}
 	defer directory.Close()
-	if _, err := directory.Readdirnames(1); err != io.EOF {
-		return "", fmt.Errorf("the directory %s is not empty: a disk would hide what is in it", target)
-	}
-	return place, nil
+	return place, empty(directory, target)
 }
 
 // setUp sees to it that there is s3fs, and a kernel that knows FUSE.
@@ -177,6 +175,7 @@ func (s *Server) awaitMount(m *mount, cancelled <-chan struct{}) *failure {
 				return &failure{"failed", lastWordsOf(m.program)}
 			}
 			_ = os.RemoveAll(s.System.file(keysPath, m.id))
+			m.known.Store(true)
 			m.seen.Store(&begun{m.program, m.place, m.device})
 			return nil
 		case <-timer.C:
@@ -207,7 +206,7 @@ func (s *Server) lost(b *begun) error {
 	if !b.program.alive() {
 		return lastWordsOf(b.program)
 	}
-	if point, mounted := s.System.at(b.place); !mounted || point.device != b.device {
+	if point, mounted := s.System.at(b.place); !mounted || point.kind != kind || point.device != b.device {
 		return errors.New("somebody in the sandbox has unmounted it")
 	}
 	return nil

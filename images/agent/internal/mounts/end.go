@@ -83,7 +83,7 @@ func (s *Server) unmount(id string, force bool, end time.Time) (how, error) {
 	result, err := s.finish(m, force, end)
 	if err == nil {
 		s.clear(m)
-		s.forget(m)
+		s.drop(m)
 	}
 	return result, err
 }
@@ -109,8 +109,15 @@ func (s *Server) finish(m *mount, force bool, end time.Time) (how, error) {
 
 // letGo unmounts what nobody uses and waits for s3fs to end, by which everything is written.
 func (s *Server) letGo(m *mount, end time.Time) error {
-	if s.there(m) {
-		err := m.call(end, func() error { return s.System.Unmount(s.System.file(m.place), noFollow) })
+	if seen, there := s.there(m); there {
+		place := m.place
+		err := m.call(end, func() error {
+			// By the time of its turn what hung before may have taken it away, and the cover is uppermost.
+			if now, _ := s.System.at(place); now != seen {
+				return nil
+			}
+			return s.System.Unmount(s.System.file(place), noFollow)
+		})
 		switch {
 		case err == syscall.EBUSY:
 			return errBusy
@@ -124,9 +131,9 @@ func (s *Server) letGo(m *mount, end time.Time) error {
 	return nil
 }
 
-func (s *Server) there(m *mount) bool {
-	point, mounted := s.System.at(m.place)
-	return mounted && point.kind == kind && (m.device == "" || point.device == m.device)
+func (s *Server) there(m *mount) (point, bool) {
+	found, mounted := s.System.at(m.place)
+	return found, mounted && found.kind == kind && (m.device == "" || found.device == m.device)
 }
 
 // tearDown ends a mount whatever uses it and whatever its endpoint does: it is taken out of the tree, everything that waits for it
@@ -135,15 +142,7 @@ func (s *Server) tearDown(m *mount) how {
 	defer s.clear(m)
 	if point, mounted := s.System.at(m.place); m.place != "" && mounted && point.kind == kind {
 		m.device = point.device
-		detached := make(chan struct{})
-		go func() {
-			_ = s.System.Unmount(s.System.file(m.place), syscall.MNT_DETACH|noFollow)
-			close(detached)
-		}()
-		select {
-		case <-detached:
-		case <-time.After(detachWait):
-		}
+		s.detach(m.place)
 	}
 	if m.program == nil {
 		return lazy
@@ -157,6 +156,19 @@ func (s *Server) tearDown(m *mount) how {
 	m.program.kill()
 	m.awaitEnd(time.Now().Add(killWait))
 	return killed
+}
+
+// detach takes what is uppermost at a place out of the tree, whoever uses it, and waits a moment for that.
+func (s *Server) detach(place string) {
+	detached := make(chan struct{})
+	go func() {
+		_ = s.System.Unmount(s.System.file(place), syscall.MNT_DETACH|noFollow)
+		close(detached)
+	}()
+	select {
+	case <-detached:
+	case <-time.After(detachWait):
+	}
 }
 
 // abort makes the kernel fail all that waits for a FUSE mount.

@@ -70,7 +70,7 @@ func (s *Server) hold(m *mount, end time.Time) (kept bool, err error) {
 	}
 	if err == nil {
 		s.clear(m)
-		s.forget(m)
+		s.rest(m)
 	}
 	return false, err
 }

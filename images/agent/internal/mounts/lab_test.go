@@ -75,7 +75,7 @@ func newLab(t *testing.T) *lab {
 	}
 	l.Server = &Server{Reaper: reaper(), Idle: func() {}, System: System{
 		Root:    root,
-		Mount:   func(string, string, string, uintptr, string) error { return nil },
+		Mount:   l.mountCall,
 		Unmount: l.unmountCall,
 		Answers: func(string) error { return nil },
 		Sync: func(pid, fd int) error {
@@ -118,6 +118,22 @@ func (l *lab) read(name string) string {
 	return string(text)
 }
 
+// mountCall does to the mountinfo what the system call does to the tree, for covers.
+func (l *lab) mountCall(source, target, kind string, flags uintptr, data string) error {
+	if kind != coverKind {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	options := "rw"
+	if flags&syscall.MS_RDONLY != 0 {
+		options = "ro"
+	}
+	line := fmt.Sprintf("35 1 0:44 / %s %s - %s %s %s\n", strings.TrimPrefix(target, l.root), options, kind, source, data)
+	l.write("proc/self/mountinfo", l.read("proc/self/mountinfo")+line)
+	return nil
+}
+
 // unmountCall does to the mountinfo what the system call does to the tree.
 func (l *lab) unmountCall(target string, flags int) error {
 	l.mu.Lock()
@@ -136,8 +152,14 @@ func (l *lab) unmountCall(target string, flags int) error {
 	if l.over {
 		return syscall.EINVAL
 	}
+	text := l.read("proc/self/mountinfo")
 	line := regexp.MustCompile(`(?m)^.* ` + regexp.QuoteMeta(strings.TrimPrefix(target, l.root)) + ` .*\n`)
-	l.write("proc/self/mountinfo", line.ReplaceAllString(l.read("proc/self/mountinfo"), ""))
+	found := line.FindAllStringIndex(text, -1)
+	if len(found) == 0 {
+		return syscall.EINVAL
+	}
+	uppermost := found[len(found)-1]
+	l.write("proc/self/mountinfo", text[:uppermost[0]]+text[uppermost[1]:])
 	if !detached {
 		l.write("ended", "")
 	}

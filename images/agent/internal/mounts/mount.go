@@ -21,6 +21,8 @@ type mount struct {
 	once   sync.Once
 	// seen is set while it can be used, for those who only look.
 	seen atomic.Pointer[begun]
+	// known is set once it could be used.
+	known atomic.Bool
 
 	turn    chan struct{}
 	place   string
@@ -52,6 +54,15 @@ func (m *mount) take(end time.Time, cancelled <-chan struct{}) bool {
 func (m *mount) release() { <-m.turn }
 
 func (m *mount) abandon() { m.once.Do(func() { close(m.giveUp) }) }
+
+func (m *mount) abandoned() bool {
+	select {
+	case <-m.giveUp:
+		return true
+	default:
+		return false
+	}
+}
 
 // call runs what may block in FUSE on a goroutine of its own and waits until end. One that does not return is waited for by the next
 // call, so that there is never a second one.

@@ -31,6 +31,8 @@ type Server struct {
 	mu     sync.Mutex
 	mounts map[string]*mount
 	order  []*mount
+	// places are the real directories that are covered, and for which mount.
+	places map[string]*mount
 	// settingUp keeps two mounts from mounting the tools disk at once.
 	settingUp sync.Mutex
 }
@@ -83,19 +85,15 @@ func (s *Server) enter(w Wanted) (*mount, *failure) {
 			return nil, &failure{"busy", fmt.Errorf("another disk is mounted at %s or has this id", w.Path)}
 		}
 		if other.id == w.ID {
-			return other, nil
+			return other, other.open(w)
 		}
 	}
 	if len(s.order) >= most {
 		return nil, &failure{"too_many", fmt.Errorf("%d disks are mounted, and more cannot be", most)}
 	}
 	m := newMount(w)
-	if w.URL == "" {
-		door, err := openDoor()
-		if err != nil {
-			return nil, &failure{"failed", err}
-		}
-		m.door = door
+	if failed := m.open(w); failed != nil {
+		return nil, failed
 	}
 	if s.mounts == nil {
 		s.mounts = map[string]*mount{}
@@ -103,6 +101,19 @@ func (s *Server) enter(w Wanted) (*mount, *failure) {
 	s.mounts[m.id] = m
 	s.order = append(s.order, m)
 	return m, nil
+}
+
+// open gives a mount whose s3fs asks the host its door; the mutex is the caller's.
+func (m *mount) open(w Wanted) *failure {
+	if w.URL != "" || m.door != nil {
+		return nil
+	}
+	door, err := openDoor()
+	if err != nil {
+		return &failure{"failed", err}
+	}
+	m.door = door
+	return nil
 }
 
 // forget drops a mount that is gone.
@@ -130,6 +141,15 @@ func (s *Server) find(id string) *mount {
 	return s.mounts[id]
 }
 
+func (s *Server) doorOf(id string) *door {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.mounts[id]; m != nil {
+		return m.door
+	}
+	return nil
+}
+
 func (s *Server) all() []*mount {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,8 +162,8 @@ func (s *Server) Accept(stream *mux.Stream) {
 		ID string `json:"id"`
 	}
 	_ = json.Unmarshal(stream.Request, &request)
-	m := s.find(request.ID)
-	for end := time.Now().Add(acceptGrace); m == nil && time.Now().Before(end); m = s.find(request.ID) {
+	door := s.doorOf(request.ID)
+	for end := time.Now().Add(acceptGrace); door == nil && time.Now().Before(end); door = s.doorOf(request.ID) {
 		select {
 		case <-stream.Cancelled:
 			stream.Fail("cancelled", "the host has cancelled it")
@@ -151,19 +171,19 @@ func (s *Server) Accept(stream *mux.Stream) {
 		case <-time.After(poll):
 		}
 	}
-	if m == nil || m.door == nil {
+	if door == nil {
 		stream.Fail("no_mount", "there is no such mount")
 		return
 	}
 	for {
 		select {
-		case connection := <-m.door.connections:
+		case connection := <-door.connections:
 			if abandoned(connection) {
 				_ = connection.Close()
 				continue
 			}
 			dial.Carry(stream, connection)
-		case <-m.door.closed:
+		case <-door.closed:
 			stream.Fail("no_mount", "the mount is gone")
 		case <-stream.Cancelled:
 			stream.Fail("cancelled", "the host has cancelled it")
@@ -183,12 +203,16 @@ func (s *Server) List(stream *mux.Stream) {
 	found := []state{}
 	for _, m := range s.all() {
 		seen := m.seen.Load()
-		if seen == nil {
-			continue
-		}
 		one := state{ID: m.id, Path: m.path, State: "mounted"}
-		if err := s.lost(seen); err != nil {
-			one.State, one.Error = "ended", err.Error()
+		switch {
+		case seen == nil && !m.known.Load():
+			continue
+		case seen == nil:
+			one.State = "ended"
+		default:
+			if err := s.lost(seen); err != nil {
+				one.State, one.Error = "ended", err.Error()
+			}
 		}
 		found = append(found, one)
 	}

@@ -48,7 +48,7 @@ func answers(target string) error {
 
 // point is one line of a mountinfo.
 type point struct {
-	id, device, path, kind string
+	id, device, path, kind, source string
 }
 
 // minor is the name that the kernel has for the connection of a FUSE mount.
@@ -64,8 +64,8 @@ func (s System) points(process string) []point {
 	for _, line := range strings.Split(string(text), "\n") {
 		before, after, ok := strings.Cut(line, " - ")
 		fields, kinds := strings.Fields(before), strings.Fields(after)
-		if ok && len(fields) >= 5 && len(kinds) >= 1 {
-			found = append(found, point{id: fields[0], device: fields[2], path: unescaped(fields[4]), kind: kinds[0]})
+		if ok && len(fields) >= 5 && len(kinds) >= 2 {
+			found = append(found, point{fields[0], fields[2], unescaped(fields[4]), kinds[0], kinds[1]})
 		}
 	}
 	return found
