@@ -77,6 +77,7 @@ def _survey(settings: Settings) -> list[Holding]:
     from createos_engine.services.usage import survey
     from createos_engine.store.database import Database
     from createos_engine.store.sandboxes import SandboxStore
+    from createos_engine.store.standbys import StandbyStore
     from createos_engine.store.templates import TemplateStore
     from createos_engine.words import State
 
@@ -86,7 +87,7 @@ def _survey(settings: Settings) -> list[Holding]:
     database = Database(paths.database, read_only=True)
     try:
         rows, digests = SandboxStore(database).in_states(frozenset(State)), TemplateStore(database).digests()
-        return survey(paths, cache, rows, digests)
+        return survey(paths, cache, rows, digests, [standby.id for standby in StandbyStore(database).all()])
     finally:
         database.close()
 

@@ -223,7 +223,9 @@ def _assemble(
     pauses = Pauses(
         *(store, machines, s3.mounts, network, snapshots, layers, locks, background, progress, settings, steps)
     )
-    resumes = Resumes(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps)
+    resumes = Resumes(
+        *(store, machines, snapshots, layers, remains, locks, background, progress, settings, steps, standbys.make_room)
+    )
     wakes = Wakes(store, resumes.begin, deadline_s=settings.boot_deadline_s)
     ingress = Ingress(store, guests, wakes.woken, settings, paths.ingress)
     forks = Forks(store, machines, network, snapshots, layers, resumes, drafts, locks, steps)

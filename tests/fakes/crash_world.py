@@ -190,7 +190,8 @@ class CrashWorld:
             *(settings, moments),
         )
         self.resumes = Resumes(
-            *(store, machines, snapshots, layers, remains, locks, self.background, progress, settings, moments)
+            *(store, machines, snapshots, layers, remains, locks, self.background, progress, settings, moments),
+            standbys.make_room,
         )
         self.forks = Forks(store, machines, network, snapshots, layers, self.resumes, drafts, locks, moments)
         self.named = CheckpointStore(self._database)

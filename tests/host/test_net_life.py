@@ -150,6 +150,21 @@ def test_what_was_admitted_and_expelled_leaves_no_trace(net: Lab) -> None:
     assert state(net) == before
 
 
+def test_one_that_comes_back_is_let_in_and_can_be_put_out_again(net: Lab) -> None:
+    guest = net.guest(1)
+    net.firewall.expel(guest.endpoint)
+    net.firewall.expel(guest.endpoint)
+    before = state(net)
+
+    net.firewall.admit(guest.endpoint)
+    net.firewall.hear(guest.endpoint)
+    with guest.namespace.entered():
+        assert ask("tcp", SERVER_V4, PORT) == UPLINK_V4
+    net.firewall.expel(guest.endpoint)
+
+    assert state(net) == before
+
+
 def test_removing_the_rules_removes_only_ours(net: Lab) -> None:
     net.host.run("nft", "add table inet somebody; add chain inet somebody else")
     Firewall(OTHER, POOL, net.policy, Nft()).install()

@@ -26,8 +26,7 @@ LIVE = ("creating", "running", "destroying")
 # Deadlines are what a quiet machine needs amply; a busy one may take so many times that.
 READY_DEADLINE_S, _PATIENCE = 60.0, 5
 _PLACES = ("/var/tmp", "/run")
-# Engines of one namespace share no addresses, and have none of private networks (10.78).
-_SUBNETS = itertools.count(79)
+_SUBNETS = itertools.count(79)  # of engines in one network namespace; 10.78 is of their private networks
 _NOTHING_BEFOREHAND = {"golden_budget_mib": 0, "standbys": 0}
 _found_out = FoundOut()
 

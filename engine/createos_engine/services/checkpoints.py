@@ -96,7 +96,7 @@ class Checkpoints:
             checkpoint = self._store.find(user.id, checkpoint.id)
             draft = self._drafts.fork(user, checkpoint.source, wanted)
             if not wanted.start_paused:
-                self._resumes.admit(draft)
+                await self._resumes.admit(draft)
             await self._store.forked(checkpoint.id, draft.id)
             return await self._forks.of_snapshot(draft, self._snapshots.open(checkpoint.id), wanted)
 

@@ -61,7 +61,7 @@ class Forks:
             _require_paused(source)
             draft = self._drafts.fork(user, source, wanted)
             if not wanted.start_paused:
-                self._resumes.admit(draft)
+                await self._resumes.admit(draft)
             snapshot = self._snapshots.open(source.id)
             if not snapshot.layer:
                 snapshot = self._snapshots.set_layer(snapshot, await self._layers.freeze(source.id))

@@ -7,13 +7,14 @@ as a pair, and a resume can be tried again; only with the state `running` they a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
 
 from createos_engine.drivers.hypervisor import UnusableImage
-from createos_engine.errors import Conflict, EngineError
+from createos_engine.errors import Conflict, EngineError, Unavailable
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
 from createos_engine.services.background import Background
 from createos_engine.services.layers import Layers
@@ -49,7 +50,9 @@ class Resumes:
         progress: Progress,
         settings: Settings,
         steps: Steps,
+        make_room: Callable[[], Awaitable[bool]],
     ) -> None:
+        """*make_room* gives up memory that nobody uses yet, and tells whether there was any."""
         self._store = store
         self._machines = machines
         self._snapshots = snapshots
@@ -60,6 +63,7 @@ class Resumes:
         self._progress = progress
         self._settings = settings
         self._steps = steps
+        self._make_room = make_room
         self._turns = asyncio.Semaphore(settings.boots_at_once)
 
     async def resume(self, user: User, ref: str, *, cold: bool = False) -> Sandbox:
@@ -77,15 +81,23 @@ class Resumes:
         if sandbox.state not in _BEGINS | {State.FORKING}:
             raise Conflict(f"sandbox is {sandbox.state}", hint="only a paused sandbox, or one in error, can be resumed")
         files = self._progress.require_ready()
-        self.admit(sandbox)
+        await self.admit(sandbox)
         has_memory = True if sandbox.state is State.FORKING else None
         with self._locks.beginning(sandbox.id) as work:
             sandbox = await self._store.move(sandbox.id, State.RESUMING, StateChange(reason="", has_memory=has_memory))
             work.append(self._background.start(f"resume {sandbox.id}", self._work(sandbox, files, cold=cold)))
         return sandbox
 
-    def admit(self, sandbox: Sandbox) -> None:
-        """Raise Unavailable unless the host has room for the machine."""
+    async def admit(self, sandbox: Sandbox) -> None:
+        """Raise Unavailable unless the host has room for the machine, or can make it."""
+        try:
+            self._admit(sandbox)
+        except Unavailable:
+            if not await self._make_room():
+                raise
+            self._admit(sandbox)
+
+    def _admit(self, sandbox: Sandbox) -> None:
         promised = sum(row.mem_mib for row in self._store.in_states(_COMING) if row.id != sandbox.id)
         reserve = self._settings.memory_reserve_mib
         free = available_memory_mib()
@@ -147,7 +159,8 @@ class Resumes:
             return
         log.info("sandbox resumed", sandbox=sandbox.id)
         self._steps.reach(Step.RESUME_RUNNING)
-        self._snapshots.remove(sandbox.id)
+        # The kernel takes 20 ms for a file of 80 MiB, and the first program is on its way.
+        await asyncio.to_thread(self._snapshots.remove, sandbox.id)
         self._steps.reach(Step.RESUME_DONE)
 
     async def _give_up(self, sandbox: Sandbox, exc: EngineError) -> None:

@@ -45,18 +45,28 @@ def total_bytes(holdings: Iterable[Holding]) -> int:
     return sum(found.values())
 
 
-def survey(paths: Paths, cache: images.Cache, rows: Iterable[Sandbox], digests: Iterable[str]) -> list[Holding]:
-    """Return everything there is, for people; *digests* are of the images of templates. Changes nothing."""
-    live = {row.id: row for row in rows if row.state not in (State.FAILED, State.DESTROYED)}
-    return [*_of_engine(paths, live), *_of_cache(cache, paths, live.values(), frozenset(digests))]
+def survey(
+    paths: Paths,
+    cache: images.Cache,
+    rows: Iterable[Sandbox],
+    digests: Iterable[str],
+    standbys: Iterable[str] = (),
+) -> list[Holding]:
+    """Return everything there is, for people. Changes nothing.
+
+    *digests* are of the images of templates, *standbys* the ids of machines that stand by.
+    """
+    live = [row for row in rows if row.state not in (State.FAILED, State.DESTROYED)]
+    names = {row.id: row.name for row in live} | dict.fromkeys(standbys, "the next create")
+    return [*_of_engine(paths, names), *_of_cache(cache, paths, live, frozenset(digests))]
 
 
-def _of_engine(paths: Paths, live: Mapping[str, Sandbox]) -> Iterator[Holding]:
-    chains = _chains(paths, live)
+def _of_engine(paths: Paths, names: Mapping[str, str]) -> Iterator[Holding]:
+    chains = _chains(paths, names)
     for directory in _entries(paths.sandboxes):
-        yield _holding("sandbox disk", directory.name, directory, _owner(directory.name, live))
+        yield _holding("sandbox disk", directory.name, directory, _owner(directory.name, names))
     for directory in _entries(paths.snapshots):
-        yield _holding("snapshot", directory.name, directory, _owner(directory.name.partition(".")[0], live))
+        yield _holding("snapshot", directory.name, directory, _owner(directory.name.partition(".")[0], names))
     for layer in _entries(paths.layers):
         yield _holding("frozen disk", layer.stem, layer, tuple(sorted({who for who, at in chains if layer in at})))
     database = [path for path in _entries(paths.state_dir) if path.name.startswith("engine.db")]
@@ -98,11 +108,11 @@ def _needed(paths: Paths, live: Iterable[Sandbox]) -> dict[str, set[str]]:
     return needed
 
 
-def _chains(paths: Paths, live: Mapping[str, Sandbox]) -> list[tuple[str, tuple[Path, ...]]]:
+def _chains(paths: Paths, names: Mapping[str, str]) -> list[tuple[str, tuple[Path, ...]]]:
     """Return whose disk, or whose snapshot, stands on which files."""
     found = []
     for top in paths.sandboxes.glob("*/overlay.qcow2"):
-        found += [(who, qcow2.readable_chain(top)) for who in _owner(top.parent.name, live)]
+        found += [(who, qcow2.readable_chain(top)) for who in _owner(top.parent.name, names)]
     for manifest in paths.snapshots.glob("*/manifest.json"):
         if layer := _layer(manifest):
             path = paths.layer(layer)
@@ -117,9 +127,9 @@ def _layer(manifest: Path) -> str:
         return ""
 
 
-def _owner(name: str, live: Mapping[str, Sandbox]) -> tuple[str, ...]:
-    if name in live:
-        return (live[name].name,)
+def _owner(name: str, names: Mapping[str, str]) -> tuple[str, ...]:
+    if name in names:
+        return (names[name],)
     return () if name.startswith(_SANDBOX) else (name,)
 
 

@@ -67,6 +67,14 @@ async def test_everybody_who_needs_a_file_is_named(place: tuple[Paths, Cache]) -
     assert found[f"base image {SUPERSEDED[:12]}"].held_by == ()
 
 
+async def test_the_disk_of_a_machine_that_stands_by_is_held_by_the_next_create(place: tuple[Paths, Cache]) -> None:
+    place[0].sandbox("sb-next").directory.mkdir()
+
+    held_by = {each.name: each.held_by for each in survey(*place, [BOX], [], ["sb-next"])}
+
+    assert (held_by["sb-next"], held_by[BOX.id]) == (("the next create",), (BOX.name,))
+
+
 async def test_whoever_looks_changes_no_database(tmp_path: Path) -> None:
     Database(tmp_path / "engine.db").close()
     looking = Database(tmp_path / "engine.db", read_only=True)
