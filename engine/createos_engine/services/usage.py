@@ -58,7 +58,7 @@ def survey(
     """
     live = [row for row in rows if row.state not in (State.FAILED, State.DESTROYED)]
     names = {row.id: row.name for row in live} | dict.fromkeys(standbys, "the next create")
-    return [*_of_engine(paths, names), *_of_cache(cache, paths, live, frozenset(digests))]
+    return [*_of_engine(paths, names), *_of_cache(cache, paths, live, names, frozenset(digests))]
 
 
 def _of_engine(paths: Paths, names: Mapping[str, str]) -> Iterator[Holding]:
@@ -75,9 +75,11 @@ def _of_engine(paths: Paths, names: Mapping[str, str]) -> Iterator[Holding]:
         yield _holding("build log", directory.name, directory, ("this engine",))
 
 
-def _of_cache(cache: images.Cache, paths: Paths, live: Iterable[Sandbox], digests: frozenset[str]) -> Iterator[Holding]:
+def _of_cache(
+    cache: images.Cache, paths: Paths, live: Iterable[Sandbox], names: Mapping[str, str], digests: frozenset[str]
+) -> Iterator[Holding]:
     named = {digest: name for name, digest in images.names(cache).items()}
-    needed = _needed(paths, live)
+    needed = _needed(paths, live, names)
     for digest in digests:
         needed.setdefault(digest, set()).add("a template")
     for digest, name in named.items():
@@ -95,12 +97,12 @@ def _of_cache(cache: images.Cache, paths: Paths, live: Iterable[Sandbox], digest
     )
 
 
-def _needed(paths: Paths, live: Iterable[Sandbox]) -> dict[str, set[str]]:
+def _needed(paths: Paths, live: Iterable[Sandbox], names: Mapping[str, str]) -> dict[str, set[str]]:
     """Return who needs which image, by its digest: by a row, or because a disk stands on it."""
     needed: dict[str, set[str]] = {}
     for row in live:
         needed.setdefault(row.base_digest, set()).add(row.name)
-    tops = {top: top.parent.name for top in paths.sandboxes.glob("*/overlay.qcow2")}
+    tops = {top: names.get(top.parent.name, top.parent.name) for top in paths.sandboxes.glob("*/overlay.qcow2")}
     tops |= {layer: f"frozen disk {layer.stem}" for layer in _entries(paths.layers)}
     for top, who in tops.items():
         for below in qcow2.readable_chain(top):

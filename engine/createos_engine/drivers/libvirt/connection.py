@@ -150,5 +150,7 @@ def libvirt_errors(doing: str) -> Iterator[None]:
         yield
     except libvirt.libvirtError as exc:
         raise HostFailed(f"{doing}: {exc}", hint="createosd doctor", code=exc.get_error_code()) from exc
-    except (Refused, OSError) as exc:
+    except OSError as exc:
+        raise HostFailed(f"{doing}: {exc.strerror or exc}", hint="createosd doctor") from exc
+    except Refused as exc:
         raise HostFailed(f"{doing}: {exc}", hint="createosd doctor") from exc

@@ -30,7 +30,7 @@ def create(path: Path) -> int:
 
 
 def save(domain: Any, handle: int) -> None:
-    """Write memory and devices of a stopped machine to an empty file, which is whole when this returns.
+    """Write memory and devices of a stopped machine to an empty file, which is whole and on the disk when this returns.
 
     The machine stays as it is, also after a failure: Refused or OSError, or libvirtError when it has ended.
     """
@@ -44,6 +44,7 @@ def save(domain: Any, handle: int) -> None:
             raise Refused(f"QEMU could not write it: {now.get('error-desc', 'it does not say why')}")
         time.sleep(_LOOK_AGAIN_S)
     os.pwrite(handle, COMPLETE, 0)
+    os.fsync(handle)
 
 
 def go_on(domain: Any) -> None:

@@ -63,7 +63,7 @@ async def test_everybody_who_needs_a_file_is_named(place: tuple[Paths, Cache]) -
     assert found["frozen disk one"].held_by == (BOX.name,)
     assert found["frozen disk nobodys"].held_by == ()
     assert found[f"base image {USED[:12]}"].held_by == (BOX.name,)
-    assert BOX.id in found[f"base image {STOOD_ON[:12]}"].held_by
+    assert BOX.name in found[f"base image {STOOD_ON[:12]}"].held_by
     assert found[f"base image {SUPERSEDED[:12]}"].held_by == ()
 
 
