@@ -170,6 +170,7 @@ class Sandboxes:
     async def tear_down(self, sandbox: Sandbox) -> None:
         """End a `destroying` sandbox and all its host objects; reconcile repeats this until it has worked."""
         async with self._locks.hold(sandbox.id):
+            await self._starts.abandon(sandbox)
             await self._machines.remove(sandbox)
             await self._machines.erase(sandbox.id)
             self._snapshots.remove(sandbox.id)
@@ -206,5 +207,6 @@ class Sandboxes:
     async def _give_up(self, row: Sandbox, reason: str) -> None:
         """Write down why; a row that is being destroyed meanwhile stays that way."""
         log.warning("sandbox failed", sandbox=row.id, reason=reason)
+        await self._starts.abandon(row)
         with suppress(Conflict):
             await self._store.move(row.id, State.FAILED, StateChange(reason=reason, destroyed_at=datetime.now(UTC)))

@@ -8,6 +8,7 @@ link. It has the id and the slot of the sandbox that it will be, so that nothing
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -101,6 +102,12 @@ class Standbys:
         """Let a machine wait for somebody else when there was no create after all."""
         if standby := self._claimed.pop(sandbox_id, None):
             self._ready[sandbox_id] = standby
+
+    async def abandon(self, sandbox: Sandbox) -> None:
+        """End the machine that a sandbox has claimed and will not take over; reconcile ends what is left then."""
+        if standby := self._claimed.pop(sandbox.id, None):
+            await self._attempt(self._machines.remove(sandbox), standby)
+            await self._attempt(self._machines.erase(sandbox.id), standby)
 
     async def start(self, sandbox: Sandbox, files: BootFiles) -> bool:
         """Start a new sandbox as the machine that it has claimed; False, with nothing left of that, when it has none.
@@ -206,7 +213,7 @@ class Standbys:
         """End what a dead daemon has left: nobody knows how far it had got."""
         for standby in self._store.all():
             if standby.id not in self.guests:
-                await self._end(standby)
+                await self._attempt(self._end(standby), standby)
 
     async def tidy(self) -> None:
         """End those that nobody has wanted for long, and those whose golden snapshot has gone."""
@@ -234,10 +241,14 @@ class Standbys:
         if self._work:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
+        for standby in list(self._ready.values()):
+            await self._attempt(self._discard(standby), standby)
+
+    async def _attempt(self, action: Coroutine[None, None, None], standby: Standby) -> None:
         try:
-            await self.make_room()
+            await action
         except EngineError as exc:
-            log.warning("a machine that stood by was not ended", reason=exc.sentence)
+            log.warning("a machine that stood by was not ended", sandbox=standby.id, reason=exc.sentence)
 
 
 def _nobody(standby: Standby) -> Sandbox:

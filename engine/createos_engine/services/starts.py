@@ -61,12 +61,19 @@ class Starts:
             self._background.start("golden wish", self._builds.wish(sandbox, base, files))
 
     async def claim(self, draft: Sandbox, files: BootFiles) -> Sandbox:
-        """Return a draft under the id of a machine that stands by for it, or as it is; `start` or `release` follows."""
+        """Return a draft under the id of a machine that stands by for it, or as it is.
+
+        `start` follows, or `release` when there is no row, or `abandon` when there is one.
+        """
         return await self._standbys.claim(draft, files)
 
     def release(self, sandbox_id: str) -> None:
         """Give a claimed machine back."""
         self._standbys.release(sandbox_id)
+
+    async def abandon(self, sandbox: Sandbox) -> None:
+        """End the machine that a sandbox has claimed and will not take over any more."""
+        await self._standbys.abandon(sandbox)
 
     async def make_room(self) -> bool:
         """Give up memory that nobody uses yet, and tell whether there was any."""

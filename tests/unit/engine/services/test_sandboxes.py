@@ -9,7 +9,7 @@ from createos_engine.errors import Conflict, GuestFailed, Invalid, Unavailable
 from createos_engine.services import sandboxes as module
 from createos_engine.services.admission import QEMU_OVERHEAD_MIB
 from createos_engine.services.starts import Starts
-from createos_engine.words import NewSandbox, State
+from createos_engine.words import NewSandbox, Sandbox, State
 
 from tests.unit.engine.services.conftest import World
 
@@ -158,3 +158,35 @@ async def test_a_machine_that_stands_by_makes_room_for_a_create(world: World, mo
     monkeypatch.setattr(Starts, "make_room", make_room)
 
     assert (await world.running()).state is State.RUNNING
+
+
+@pytest.mark.parametrize("end", ["its networks", "its start", "a delete"])
+async def test_a_create_that_comes_to_nothing_gives_up_the_machine_it_has_claimed(
+    world: World, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    given_up: list[str] = []
+
+    async def abandon(_: object, row: Sandbox) -> None:
+        given_up.append(row.id)
+
+    async def refuse(*_: object) -> None:
+        raise Conflict("the network is gone")
+
+    monkeypatch.setattr(Starts, "abandon", abandon)
+    if end == "its networks":
+        monkeypatch.setattr(type(world.networks), "join", refuse)
+    elif end == "its start":
+        world.machines.refuse = "the kernel is broken"
+    else:
+        world.machines.go.clear()
+    creating = asyncio.ensure_future(world.sandboxes.create(world.user, wish()))
+    if end == "a delete":
+        async with asyncio.timeout(60):
+            while not world.machines.booting:
+                await asyncio.sleep(0.001)
+        await world.sandboxes.delete(world.user, "demo-box")
+    await asyncio.gather(creating, return_exceptions=True)
+    await world.background.drain("destroy", 10)
+
+    (row,) = world.store.in_states(State)
+    assert set(given_up) == {row.id}

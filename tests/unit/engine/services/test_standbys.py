@@ -104,6 +104,33 @@ async def test_one_that_was_claimed_for_nothing_waits_again(world: World) -> Non
     assert (await world.starts.claim(sandbox(id="sb-other"), FILES)).id == draft.id
 
 
+async def test_one_that_a_create_has_claimed_and_gave_up_is_ended(world: World) -> None:
+    first = await world.create()
+    row = await inserted(world, await world.starts.claim(sandbox(id="sb-draft"), FILES))
+    assert row.id in world.standbys.guests
+
+    await world.starts.abandon(row)
+    await world.starts.abandon(row)
+
+    assert left(world) == ([], [], {first.id})
+    assert world.standbys.guests == frozenset()
+
+
+async def test_one_that_cannot_be_ended_at_the_start_keeps_nobody_from_starting(world: World) -> None:
+    await world.create()
+    standby = waiting(world)
+    again = assemble(world.settings.state_dir, world.database, standbys_kept=1)
+    again.machines.refuse = "libvirt does not answer"
+
+    await again.standbys.sweep()
+    assert StandbyStore(world.database).all() == [standby]
+    again.machines.refuse = ""
+    await again.standbys.sweep()
+
+    assert StandbyStore(world.database).all() == []
+    await again.background.close()
+
+
 async def test_one_that_does_not_go_on_is_ended_and_the_create_is_forked(world: World) -> None:
     await world.create()
     world.machines.not_taken_over = "the guest agent did not answer"
