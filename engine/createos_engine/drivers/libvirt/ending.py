@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import time
 from collections.abc import Iterator
@@ -48,8 +49,9 @@ def _kill(pid_file: Path, name: str) -> bool:
             return False
         with _open_sockets(process, pid):
             signal.pidfd_send_signal(process, signal.SIGKILL)
+            _until_dead(process)
             with suppress(ChildProcessError):  # it is somebody else's child when another daemon has started it
-                os.waitid(os.P_PIDFD, process, os.WEXITED)
+                os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOHANG)
     except OSError:
         return False
     finally:
@@ -73,3 +75,10 @@ def _open_sockets(process: int, pid: int) -> Iterator[None]:
     finally:
         for copy in kept:
             os.close(copy)
+
+
+def _until_dead(process: int) -> None:
+    """Wait for the end of a process, but not for ever: one that waits for a disk cannot be killed."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    poll.poll(_PATIENCE_S * 1000)
