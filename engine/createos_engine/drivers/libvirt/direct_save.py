@@ -47,8 +47,6 @@ def save(domain: Any, handle: int) -> None:
     os.fsync(handle)
 
 
-def go_on(domain: Any) -> None:
-    """Let a stopped machine run, whether its memory is still being written or not; one that runs is fine."""
-    if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
-        ask(domain, "migrate_cancel")
-        domain.resume()
+def cancel(domain: Any) -> None:
+    """Have nothing more written of a machine's memory; that nothing is being written is fine."""
+    ask(domain, "migrate_cancel")

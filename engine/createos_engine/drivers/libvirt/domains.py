@@ -115,9 +115,13 @@ class LibvirtHypervisor:
 
     async def go_on(self, name: str) -> None:
         """Let a halted machine run."""
-        await self._connection.call(
-            f"machine {name} could not go on", lambda c: direct_save.go_on(c.lookupByName(name))
-        )
+        await self._connection.call(f"machine {name} could not go on", lambda c: self._go_on(c.lookupByName(name)))
+
+    def _go_on(self, domain: Any) -> None:
+        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+            if self._connection.embedded:
+                direct_save.cancel(domain)
+            domain.resume()
 
     async def entitle(self, name: str, title: str) -> None:
         """Give a machine another title."""

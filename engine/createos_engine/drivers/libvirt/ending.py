@@ -68,13 +68,20 @@ def _open_sockets(process: int, pid: int) -> Iterator[None]:
     kept: list[int] = []
     try:
         for entry in Path(f"/proc/{pid}/fd").iterdir():
-            if str(entry.readlink()).startswith("socket:"):
+            if _is_socket(entry):
                 copy = _LIBC.syscall(_PIDFD_GETFD, process, int(entry.name), 0)
                 kept += [copy] if copy >= 0 else []
         yield
     finally:
         for copy in kept:
             os.close(copy)
+
+
+def _is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except OSError:  # it was closed meanwhile
+        return False
 
 
 def _until_dead(process: int) -> None:
