@@ -19,6 +19,7 @@ from createos_engine.drivers.hypervisor import UnusableImage
 from createos_engine.errors import EngineError
 from createos_engine.golden_words import Golden, GoldenState
 from createos_engine.paths import GOLDEN_PREFIX, Paths
+from createos_engine.services.blueprints import nobody
 from createos_engine.services.machines import Machines
 from createos_engine.services.manifests import Needs, Snapshot
 from createos_engine.services.network import Network
@@ -27,7 +28,7 @@ from createos_engine.services.remains import Remains
 from createos_engine.services.snapshots import Snapshots
 from createos_engine.settings import Settings
 from createos_engine.store.goldens import GoldenStore
-from createos_engine.words import ImageConfig, Sandbox, State
+from createos_engine.words import Sandbox
 
 log = structlog.get_logger(__name__)
 
@@ -182,23 +183,17 @@ class Goldens:
 
     def blank(self, golden: Golden) -> Sandbox:
         """Return the sandbox that a golden snapshot is the machine of: one that is nobody's."""
-        slot = self._network.golden_slot
-        return Sandbox(
-            id=golden.id,
-            user_id="",
+        return nobody(
+            golden.id,
+            self._network.golden_slot,
             name="golden",
-            state=State.CREATING,
+            created_at=golden.created_at,
             shape=golden.shape,
             rootfs=golden.rootfs,
             vcpu=golden.vcpu,
             mem_mib=golden.mem_mib,
             disk_mib=golden.disk_mib,
             base_digest=golden.base_digest,
-            image=ImageConfig(),
-            slot=slot,
-            ip="",
-            created_at=golden.created_at,
-            created_by="",
         )
 
 

@@ -23,6 +23,7 @@ from createos_engine.drivers.channel.build import Result, run_build
 from createos_engine.drivers.hypervisor import DataDisk
 from createos_engine.errors import HostFailed, Invalid
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
+from createos_engine.services.blueprints import nobody
 from createos_engine.services.build_slots import BuildSlots
 from createos_engine.services.catalog import ImageCatalog
 from createos_engine.services.identity import Identities
@@ -31,7 +32,7 @@ from createos_engine.services.naming import build_id
 from createos_engine.services.network import Network
 from createos_engine.services.progress import Progress
 from createos_engine.settings import Settings
-from createos_engine.words import ImageConfig, Sandbox, State
+from createos_engine.words import Sandbox
 
 _MIB = 2**20
 _MOST_BASES = 6
@@ -168,22 +169,16 @@ class MachineBuilder:
 
     def _blank(self, name: str, slot: int) -> Sandbox:
         base, settings = self._catalog.base(BUILDER), self._settings
-        return Sandbox(
-            id=build_id(name),
-            user_id="",
+        return nobody(
+            build_id(name),
+            slot,
             name="build",
-            state=State.CREATING,
-            shape="",
+            created_at=datetime.now(UTC),
             rootfs=BUILDER,
             vcpu=min(os.cpu_count() or 1, _MOST_VCPU),
             mem_mib=settings.build_memory_mib,
             disk_mib=settings.build_quota_mib + base.size_bytes // _MIB,
             base_digest=base.digest,
-            image=ImageConfig(),
-            slot=slot,
-            ip="",
-            created_at=datetime.now(UTC),
-            created_by="",
         )
 
     def _adopt(self, name: str, raw: Path, result: Result) -> Base:

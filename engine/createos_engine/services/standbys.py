@@ -20,6 +20,7 @@ from createos_engine.errors import EngineError
 from createos_engine.golden_words import Golden
 from createos_engine.services.admission import available_memory_mib, require_memory, require_space
 from createos_engine.services.background import Background
+from createos_engine.services.blueprints import nobody
 from createos_engine.services.goldens import Goldens
 from createos_engine.services.layers import Layers
 from createos_engine.services.machines import Machines
@@ -32,7 +33,7 @@ from createos_engine.services.steps import Step, Steps
 from createos_engine.settings import Settings
 from createos_engine.standby_words import Standby
 from createos_engine.store.standbys import StandbyStore
-from createos_engine.words import ImageConfig, Sandbox, State
+from createos_engine.words import Sandbox
 
 log = structlog.get_logger(__name__)
 
@@ -205,18 +206,19 @@ class Standbys:
 
     async def _end(self, standby: Standby) -> None:
         """Remove whatever there is of one, its row last; repeatable."""
-        await self._machines.remove(_nobody(standby))
+        await self._machines.remove(nobody(standby.id, standby.slot, name="standby", created_at=standby.created_at))
         await self._machines.erase(standby.id)
         await self._store.remove(standby.id)
 
     async def sweep(self) -> None:
-        """End what a dead daemon has left: nobody knows how far it had got."""
+        """End what a dead daemon has left, however far it had got, and what could not be ended before."""
         for standby in self._store.all():
             if standby.id not in self.guests:
                 await self._attempt(self._end(standby), standby)
 
     async def tidy(self) -> None:
-        """End those that nobody has wanted for long, and those whose golden snapshot has gone."""
+        """End those that nobody has wanted for long, or whose golden snapshot has gone, and what could not be ended."""
+        await self.sweep()
         goldens = {golden.id for golden in self._goldens.all()}
         for standby in list(self._ready.values()):
             if standby.golden_id not in goldens or datetime.now(UTC) - standby.created_at > _KEPT_FOR:
@@ -249,24 +251,3 @@ class Standbys:
             await action
         except EngineError as exc:
             log.warning("a machine that stood by was not ended", sandbox=standby.id, reason=exc.sentence)
-
-
-def _nobody(standby: Standby) -> Sandbox:
-    """Return a sandbox by which the machine of one can be ended."""
-    return Sandbox(
-        id=standby.id,
-        user_id="",
-        name="standby",
-        state=State.CREATING,
-        shape="",
-        rootfs="",
-        vcpu=0,
-        mem_mib=0,
-        disk_mib=standby.disk_mib,
-        base_digest="",
-        image=ImageConfig(),
-        slot=standby.slot,
-        ip="",
-        created_at=standby.created_at,
-        created_by="",
-    )

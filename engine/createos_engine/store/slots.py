@@ -30,5 +30,5 @@ def free_slot(db: sqlite3.Connection, capacity: int) -> int:
 
 def inherit_slot(db: sqlite3.Connection, sandbox_id: str) -> int | None:
     """Take the slot of a machine that stands by under this id, which does so no longer; None when none does."""
-    found = db.execute("DELETE FROM standbys WHERE id = ? AND ready RETURNING slot", (sandbox_id,)).fetchone()
-    return found[0] if found else None
+    found = db.execute("DELETE FROM standbys WHERE id = ? AND ready RETURNING slot", (sandbox_id,)).fetchall()
+    return found[0][0] if found else None

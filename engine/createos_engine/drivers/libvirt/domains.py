@@ -127,7 +127,7 @@ class LibvirtHypervisor:
         """Give a machine another title."""
         kind, live = libvirt.VIR_DOMAIN_METADATA_TITLE, libvirt.VIR_DOMAIN_AFFECT_LIVE
         await self._connection.call(
-            f"machine {name} has no other title",
+            f"machine {name} could not be given its title",
             lambda c: c.lookupByName(name).setMetadata(kind, title, None, None, live),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from createos_engine.drivers.hypervisor import Stopped
+from createos_engine.errors import HostFailed
 from createos_engine.services import standbys as module
 from createos_engine.services.steps import Step
 from createos_engine.standby_words import Standby
@@ -173,6 +174,20 @@ async def test_one_that_nobody_wants_for_long_is_ended(world: World, monkeypatch
 async def test_one_whose_golden_snapshot_has_gone_is_ended(world: World) -> None:
     row = await world.create()
     await world.goldens.drop(world.rows.all()[0].id, "it is of no use")
+
+    await world.standbys.tidy()
+
+    assert left(world) == ([], [], {row.id})
+
+
+async def test_one_that_could_not_be_ended_is_ended_the_next_time(world: World) -> None:
+    row = await world.create()
+    standby = waiting(world)
+    world.machines.refuse = "libvirt does not answer"
+    with pytest.raises(HostFailed):
+        await world.starts.make_room()
+    assert StandbyStore(world.database).all() == [standby]
+    world.machines.refuse = ""
 
     await world.standbys.tidy()
 
