@@ -133,8 +133,13 @@ async def _start(engine: Engine, settings: Settings, paths: Paths) -> None:
             engine.progress.held_up(exc.sentence)
             await asyncio.sleep(RETRY_S)
 
+    async def put_in_order() -> None:
+        await engine.reconciler.run()
+        await engine.standbys.sweep()
+        await engine.builds.sweep(files)
+
     def reconcile_again() -> None:
-        engine.background.start("reconcile", engine.reconciler.run())
+        engine.background.start("reconcile", put_in_order())
 
     engine.templates.resume()
     engine.connection.on_back(reconcile_again)

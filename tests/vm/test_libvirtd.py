@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -94,6 +95,49 @@ def test_nothing_is_lost_when_it_is_killed_in_the_middle(
     wait_for(lambda: _runs_again(kept), 60, f"it is {over_daemon.rows()[kept.id]}")
     assert remembers(kept)
     wait_for(lambda: not _strangers(over_daemon), 60, f"left behind: {_strangers(over_daemon)}")
+
+
+def test_a_fork_in_which_it_is_killed_leaves_source_and_fork_whole(
+    daemon: Libvirtd, over_daemon: LiveEngine, kept: Box
+) -> None:
+    kept.pause()
+    fork = Box(over_daemon, over_daemon.call("POST", f"/v1/sandboxes/{kept.id}/fork", {}))
+    wait_for(lambda: fork.id in over_daemon.machines() or over_daemon.rows()[fork.id] in SETTLED, 30, "no fork begins")
+    daemon.kill()
+    daemon.start()
+    wait_for(lambda: over_daemon.rows()[fork.id] in SETTLED, 60, f"it stays {over_daemon.rows()[fork.id]}")
+
+    for box in (kept, fork):
+        wait_for(lambda box=box: _runs_again(box), 60, f"it is {over_daemon.rows()[box.id]}")
+        assert remembers(box)
+    assert fork.sh("cat /etc/machine-id") != kept.sh("cat /etc/machine-id")
+    fork.destroy()
+
+
+def test_nothing_is_left_of_a_golden_snapshot_in_whose_building_it_is_killed(
+    daemon: Libvirtd, over_daemon: LiveEngine
+) -> None:
+    box = over_daemon.create(shape="s-1vcpu-1gb")
+    wait_for(lambda: _golden_machines(over_daemon), MADE_DEADLINE_S, "no golden snapshot is built")
+    daemon.kill()
+    daemon.start()
+
+    wait_for(lambda: not _golden_machines(over_daemon), 60, "its machine stays")
+    wait_for(lambda: not _half_built(over_daemon), 60, f"half built: {_half_built(over_daemon)}")
+    assert box.sh("echo here") == "here\n"
+    box.destroy()
+
+
+def _golden_machines(engine: LiveEngine) -> list[str]:
+    return [name for name in engine.machines() if name.startswith("gold-")]
+
+
+def _half_built(engine: LiveEngine) -> list[str]:
+    """Return what there is of golden snapshots that are not finished."""
+    with sqlite3.connect(f"file:{engine.state / 'engine.db'}?mode=ro", uri=True) as database:
+        rows = [name for (name,) in database.execute("SELECT id FROM goldens WHERE state = 'building'")]
+    partial = [entry.name for entry in (engine.state / "snapshots").glob("gold-*.partial")]
+    return [*rows, *partial, *(entry.name for entry in (engine.state / "goldens").iterdir())]
 
 
 def _runs_again(box: Box) -> bool:
