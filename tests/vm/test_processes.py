@@ -90,6 +90,21 @@ def test_a_process_survives_a_client_that_drops_and_a_daemon_that_is_killed(own:
     assert (events[-1]["type"], events[-1]["exit_code"]) == ("exit", 9)
 
 
+def test_a_terminal_and_its_journal_are_found_again_after_a_pause(host: Box) -> None:
+    process = start(host, "read -t 600 -p before: word; echo got-$word; exit 7", pty={"rows": 24, "cols": 80})
+    shows(host, process, b"before:")
+
+    host.pause()
+    host.resume()
+
+    typed = {"data_base64": base64.b64encode(b"again\n").decode()}
+    host.engine.call("POST", f"{_path(host, process)}/input", typed)
+    assert ended(host, process)["exit_code"] == 7
+    said = text(journal(host, process))
+    assert said.startswith(b"before:")
+    assert b"got-again" in said
+
+
 def test_the_journal_is_bounded_and_says_what_is_gone(host: Box) -> None:
     process = start(host, "head -c 30000000 /dev/zero")
     output = ended(host, process)["output"]
